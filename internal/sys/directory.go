@@ -1,0 +1,53 @@
+package sys
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+// MakeDirectory makes the directory name in dirFd. The mode is subject to the
+// umask, which ebb sets to 0 in main.
+func MakeDirectory(dirFd int, name string, mode uint32) error {
+	if err := CheckName(name); err != nil {
+		return pathError("mkdir", name, err)
+	}
+	return pathError("mkdir", name, retry(func() error { return unix.Mkdirat(dirFd, name, mode) }))
+}
+
+// MakeSymlink makes the symbolic link name in dirFd that holds target.
+func MakeSymlink(target string, dirFd int, name string) error {
+	if err := CheckName(name); err != nil {
+		return pathError("symlink", name, err)
+	}
+	return pathError("symlink", name, retry(func() error { return unix.Symlinkat(target, dirFd, name) }))
+}
+
+// ReadSymlink returns what the symbolic link name in dirFd holds.
+func ReadSymlink(dirFd int, name string) (string, error) {
+	if err := CheckName(name); err != nil {
+		return "", pathError("readlink", name, err)
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := retryInt(func() (int, error) { return unix.Readlinkat(dirFd, name, buf) })
+	if err != nil {
+		return "", pathError("readlink", name, err)
+	}
+	return string(buf[:n]), nil
+}
+
+// Remove unlinks name in dirFd, an empty directory or anything else. Nothing
+// of that name is not an error.
+func Remove(dirFd int, name string) error {
+	if err := CheckName(name); err != nil {
+		return pathError("unlink", name, err)
+	}
+	err := retry(func() error { return unix.Unlinkat(dirFd, name, 0) })
+	if errors.Is(err, unix.EISDIR) {
+		err = retry(func() error { return unix.Unlinkat(dirFd, name, unix.AT_REMOVEDIR) })
+	}
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return pathError("unlink", name, err)
+}

@@ -1,0 +1,112 @@
+package sys
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// ReadFile reads the regular file name in dirFd, at most limit bytes. A link,
+// a FIFO (which would block for ever) or anything else is refused, and so is a
+// file that is longer than limit.
+func ReadFile(dirFd int, name string, limit int64) ([]byte, error) {
+	fd, err := OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	return readRegular(fd, name, limit)
+}
+
+// ReadPath is [ReadFile] for a path of this process's own view.
+func ReadPath(path string, limit int64) ([]byte, error) {
+	fd, err := retryInt(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return nil, pathError("open", path, err)
+	}
+	return readRegular(fd, path, limit)
+}
+
+func readRegular(fd int, name string, limit int64) ([]byte, error) {
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	st, err := Stat(fd)
+	if err != nil {
+		return nil, err
+	}
+	if !st.IsRegular() {
+		return nil, pathError("read", name, fmt.Errorf("is a %s, not a regular file", st.TypeName()))
+	}
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > limit {
+		return nil, pathError("read", name, fmt.Errorf("is longer than %d bytes", limit))
+	}
+	return data, nil
+}
+
+// WriteFile replaces name in dirFd by a file that holds data: a reader, and a
+// boot after a power cut, sees the old contents or the new, whole. It writes
+// a temporary file beside it, fsyncs it, renames it, and fsyncs the directory.
+func WriteFile(dirFd int, name string, data []byte, mode uint32) error {
+	temporary := TemporaryName(name)
+	// Left over by a run that was killed: nobody else uses the name.
+	if err := Remove(dirFd, temporary); err != nil {
+		return err
+	}
+	if err := writeNew(dirFd, temporary, data, mode); err != nil {
+		return errors.Join(fmt.Errorf("write %q: %w", name, err), Remove(dirFd, temporary))
+	}
+	if err := Rename(dirFd, temporary, dirFd, name); err != nil {
+		return errors.Join(err, Remove(dirFd, temporary))
+	}
+	return SyncDirectory(dirFd)
+}
+
+func writeNew(dirFd int, name string, data []byte, mode uint32) error {
+	fd, err := CreateComponent(dirFd, name, unix.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	f := os.NewFile(uintptr(fd), name)
+	_, err = f.Write(data)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// TemporaryName returns the name that a replacement for name is written under:
+// hidden, marked as ebb's, and never longer than 255 bytes.
+func TemporaryName(name string) string {
+	const prefix, suffix = ".", ".ebb-new"
+	if room := nameMax - len(prefix) - len(suffix); len(name) > room {
+		name = name[:room]
+	}
+	return prefix + name + suffix
+}
+
+// SyncDirectory makes the names in the directory durable. It works on O_PATH
+// descriptors, too, which fsync(2) itself refuses with EBADF.
+func SyncDirectory(dirFd int) error {
+	fd, err := reopen(dirFd, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	err = retry(func() error { return unix.Fsync(fd) })
+	if err != nil {
+		return fmt.Errorf("fsync directory: %w", err)
+	}
+	return nil
+}
+
+// SyncFilesystem writes out everything of the file system that fd lies in;
+// on btrfs that ends with a transaction commit. syncfs(2).
+func SyncFilesystem(fd int) error {
+	if err := retry(func() error { return unix.Syncfs(fd) }); err != nil {
+		return fmt.Errorf("syncfs: %w", err)
+	}
+	return nil
+}
