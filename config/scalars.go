@@ -12,7 +12,7 @@ import (
 func (d *decoder) path(at string, value any) string {
 	s := d.text(at, value)
 	if s == "" {
-		if _, isText := value.(string); isText {
+		if value == "" {
 			d.refuse(at, "%q: an empty path", s)
 		}
 		return ""
@@ -44,7 +44,7 @@ func (d *decoder) subvolume(at string, value any) string {
 	s := d.text(at, value)
 	switch {
 	case s == "" || s == ".":
-		if _, isText := value.(string); isText {
+		if value == s {
 			d.refuse(at, "%q: not the name of a subvolume", s)
 		}
 		return ""
@@ -110,7 +110,7 @@ func (d *decoder) nameOf(at string, value any) string {
 		d.refuse(at, "%q: not a name of a user or group", s)
 		return ""
 	}
-	if _, isText := value.(string); isText && s == "" {
+	if value == "" {
 		d.refuse(at, "%q: an empty name", s)
 	}
 	return s
