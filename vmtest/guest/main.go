@@ -1,0 +1,41 @@
+// Command guest is the harness's program inside of a test machine. It is one static file, and does there what NixOS
+// has scripts for, next to the agent that runs commands for the host:
+//
+//	guest serve STAGE     run commands that come over the virtio port
+//	guest find-closure    what initrd-find-nixos-closure.service does
+//	guest activate        what initrd-nixos-activation.service does
+//	guest mark NAME       write a line on the console that the host waits for
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/ebb-nix/ebb/vmtest/internal/wire"
+)
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "<3>vmtest: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 2 && args[0] == "serve":
+		return serve(args[1])
+	case len(args) == 1 && args[0] == "find-closure":
+		return findClosure("/proc/cmdline", "/nixos-closure", "/etc/switch-root.conf")
+	case len(args) == 1 && args[0] == "activate":
+		return activate("/sysroot", "/nixos-closure", "/vmtest/system")
+	case len(args) == 2 && args[0] == "mark":
+		return mark(args[1])
+	}
+	return fmt.Errorf("unknown arguments %q", args)
+}
+
+// mark writes to the kernel log at a level that reaches the console whatever "quiet" and loglevel= say.
+func mark(name string) error {
+	return os.WriteFile("/dev/kmsg", []byte("<2>"+wire.MarkPrefix+name+"\n"), 0)
+}

@@ -1,0 +1,112 @@
+package debian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Package is one .deb of the archive.
+type Package struct {
+	URI  string
+	File string // base name, "name_version_architecture.deb"
+	Size int64  // bytes
+}
+
+// Name is the package's name.
+func (p Package) Name() string {
+	name, _, _ := strings.Cut(p.File, "_")
+	return name
+}
+
+// Spec is "name=version", as apt-get(8) takes it.
+func (p Package) Spec() string {
+	name, rest, _ := strings.Cut(p.File, "_")
+	version, _, _ := strings.Cut(rest, "_")
+	return name + "=" + strings.ReplaceAll(version, "%3a", ":")
+}
+
+// Resolve returns the packages named and all that they depend on.
+func (a *Archive) Resolve(ctx context.Context, names ...string) ([]Package, error) {
+	args := append([]string{"install", "-qq", "--print-uris", "--no-install-recommends"}, names...)
+	out, err := a.apt(ctx, "", "apt-get", args...)
+	if err != nil {
+		return nil, fmt.Errorf("resolve packages: %w", err)
+	}
+	return parseURIs(out)
+}
+
+// parseURIs reads the output of apt-get --print-uris: 'URI' FILE SIZE [HASH].
+func parseURIs(text string) ([]Package, error) {
+	var pkgs []Package
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) < 3 || !strings.HasPrefix(f[0], "'") {
+			continue // a message to a human
+		}
+		size, err := strconv.ParseInt(f[2], 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("line %q of apt-get --print-uris: %w", strings.TrimSpace(line), err)
+		}
+		pkgs = append(pkgs, Package{URI: strings.Trim(f[0], "'"), File: f[1], Size: size})
+	}
+	if len(pkgs) == 0 {
+		return nil, errors.New("apt-get --print-uris named no package")
+	}
+	return pkgs, nil
+}
+
+// downloadBatch is how many packages one apt-get fetches: few enough that progress can be told between two of them.
+const downloadBatch = 25
+
+// Unpack downloads packages, which apt checks against the signed lists, and extracts them into dir.
+func (a *Archive) Unpack(ctx context.Context, dir string, pkgs []Package) error {
+	if err := a.download(ctx, pkgs); err != nil {
+		return err
+	}
+	a.report("unpacking %d packages", len(pkgs))
+	for _, p := range pkgs {
+		out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(a.archives(), p.File), dir).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("unpack %s: %w: %s", p.File, err, out)
+		}
+	}
+	return nil
+}
+
+func (a *Archive) archives() string { return filepath.Join(a.dir, "var/cache/apt/archives") }
+
+func (a *Archive) download(ctx context.Context, pkgs []Package) error {
+	var missing []Package
+	var todo, done int64
+	for _, p := range pkgs {
+		if fileSize(filepath.Join(a.archives(), p.File)) != p.Size {
+			missing = append(missing, p)
+			todo += p.Size
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	a.report("downloading %d packages, %d MB", len(missing), todo>>20)
+	for len(missing) > 0 {
+		batch := missing[:min(downloadBatch, len(missing))]
+		missing = missing[len(batch):]
+		args := []string{"download", "-qq"}
+		for _, p := range batch {
+			args = append(args, p.Spec())
+			done += p.Size
+		}
+		if _, err := a.apt(ctx, a.archives(), "apt-get", args...); err != nil {
+			// The lists may be older than the mirror; the next run fetches them anew.
+			return errors.Join(err, os.Remove(filepath.Join(a.dir, "updated")))
+		}
+		a.report("downloaded %d of %d MB", done>>20, todo>>20)
+	}
+	return nil
+}
