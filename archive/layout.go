@@ -1,0 +1,113 @@
+// Package archive knows what the archive of old roots looks like on the disk:
+// the names in it, the numbers, and meta.json. A rollback writes it, and
+// everything that lists, restores or prunes old roots reads it.
+//
+//	@roots/        a directory, 0700 root
+//	  000041/      one archived root
+//	    root       the subvolume, read-only
+//	    home       what else was rolled back with it
+//	    meta.json
+//	  .next/       a rollback in progress
+//	  .trash/      what is waiting to be deleted
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// The names in an archive.
+const (
+	Next  = ".next"
+	Trash = ".trash"
+	Root  = "root"
+	Meta  = "meta.json"
+)
+
+// sequenceAttribute holds the last number given out, in decimal, on the
+// archive's directory, so that numbers grow also after the newest archived
+// root was deleted. An extended attribute is part of the directory's own
+// metadata: it needs no commit of its own and cannot be torn.
+const sequenceAttribute = "trusted.ebb.sequence"
+
+// DirectoryName is the name of an archived root: six digits or more.
+func DirectoryName(number uint64) string { return fmt.Sprintf("%06d", number) }
+
+// ParseDirectoryName reads what [DirectoryName] has written, and nothing else.
+func ParseDirectoryName(name string) (number uint64, ok bool) {
+	number, err := strconv.ParseUint(name, 10, 63)
+	return number, err == nil && DirectoryName(number) == name
+}
+
+// Numbers returns the numbers of the archived roots in the directory, in
+// ascending order. Names that are no numbers are passed over.
+func Numbers(archiveFd int) ([]uint64, error) {
+	names, err := readNames(archiveFd)
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	var numbers []uint64
+	for _, name := range names {
+		if number, ok := ParseDirectoryName(name); ok {
+			numbers = append(numbers, number)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers, nil
+}
+
+func readNames(dirFd int) ([]string, error) {
+	fd, err := unix.Openat(dirFd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	dir := os.NewFile(uintptr(fd), "archive")
+	defer dir.Close()
+	names, err := dir.Readdirnames(-1)
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return names, err
+}
+
+// LastSequence returns the last number that was given out as the directory
+// remembers it, 0 when it does not.
+func LastSequence(archiveFd int) uint64 {
+	buf := make([]byte, 32)
+	n, err := unix.Fgetxattr(archiveFd, sequenceAttribute, buf)
+	if err != nil {
+		return 0
+	}
+	number, err := strconv.ParseUint(string(buf[:n]), 10, 63)
+	if err != nil {
+		return 0
+	}
+	return number
+}
+
+// SetLastSequence remembers the number. It becomes durable with the next
+// commit of the file system, which a rollback makes anyhow.
+func SetLastSequence(archiveFd int, number uint64) error {
+	err := unix.Fsetxattr(archiveFd, sequenceAttribute, strconv.AppendUint(nil, number, 10), 0)
+	if err != nil {
+		return fmt.Errorf("set %s to %d: %w", sequenceAttribute, number, err)
+	}
+	return nil
+}
+
+// Open opens the archive, a path below the top-level subvolume.
+func Open(topFd int, path string) (int, error) {
+	fd, err := sys.OpenBeneath(topFd, path, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return -1, fmt.Errorf("open archive %q: %w", path, err)
+	}
+	return fd, nil
+}

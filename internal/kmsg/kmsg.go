@@ -1,0 +1,137 @@
+// Package kmsg says what ebb does: one line for each step, with a level, to
+// wherever somebody reads it at this stage of the boot.
+//
+//   - Standard error is a stream to the journal (sd-daemon(3), SyslogLevelPrefix):
+//     "<6>text", and the journal adds time and name.
+//   - Standard error is anything else, a terminal say: "ebb: text".
+//   - In the initrd, what is a warning or worse also goes to the console, since
+//     nobody reads the journal of a machine that does not come up; and where
+//     there is no journal at all, everything goes to /dev/kmsg.
+package kmsg
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Level is a syslog(3) level.
+type Level int
+
+// The levels in use.
+const (
+	Critical Level = 2
+	Failure  Level = 3 // what was asked for did not come about
+	Refusal  Level = 4 // something was left undone, on purpose
+	Info     Level = 6 // a change of state, before it is made
+	Debug    Level = 7
+)
+
+// lineMax keeps a line below the kernel's own limit: LOG_LINE_MAX is 1024
+// less the prefix (kernel/printk/printk.c), and longer ones are cut anywhere.
+const lineMax = 900
+
+// Logger writes lines. The zero value drops everything.
+type Logger struct {
+	stderr  io.Writer
+	journal bool
+	kernel  io.Writer // /dev/kmsg, or nil
+	console io.Writer // or nil
+	verbose bool
+}
+
+// New returns the logger for this process. With verbose, lines of level Debug
+// are written as well.
+func New(verbose bool) *Logger {
+	l := &Logger{stderr: os.Stderr, journal: isJournal(os.Stderr), verbose: verbose}
+	if _, err := os.Stat("/etc/initrd-release"); err != nil {
+		return l
+	}
+	// Worst case of each: the line is missing there, standard error has it.
+	if console, err := os.OpenFile("/dev/console", os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil && !isTerminal(os.Stderr) {
+		l.console = console
+	}
+	if !l.journal && !isTerminal(os.Stderr) {
+		if kernel, err := os.OpenFile("/dev/kmsg", os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil {
+			l.kernel = kernel
+		}
+	}
+	return l
+}
+
+// isJournal compares the open file with what the service manager says that it
+// has connected to the journal: $JOURNAL_STREAM, "device:inode"
+// (systemd.exec(5)). A descriptor that was redirected since does not match.
+func isJournal(f *os.File) bool {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return false
+	}
+	return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// Log writes one line. Line breaks and control characters in it, which may
+// come from file names, are written as escapes.
+func (l *Logger) Log(level Level, format string, args ...any) {
+	if level >= Debug && !l.verbose {
+		return
+	}
+	text := clean(fmt.Sprintf(format, args...))
+	if l.stderr != nil {
+		if l.journal {
+			fmt.Fprintf(l.stderr, "<%d>%s\n", level, text)
+		} else {
+			fmt.Fprintf(l.stderr, "ebb: %s\n", text)
+		}
+	}
+	if l.kernel != nil {
+		fmt.Fprintf(l.kernel, "<%d>ebb: %s\n", level, text)
+	}
+	if l.console != nil && level <= Refusal {
+		fmt.Fprintf(l.console, "ebb: %s\r\n", text)
+	}
+}
+
+// clean makes one harmless line of text.
+func clean(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		return r
+	}, text)
+	quoted := Quote(text)
+	if len(quoted) <= lineMax {
+		return quoted
+	}
+	return strings.ToValidUTF8(quoted[:lineMax-3], "") + "..."
+}
+
+// Quote shows text that may hold anything so that a terminal takes no harm:
+// what cannot be printed, escape sequences and changes of writing direction
+// among it, is written as Go escapes.
+func Quote(text string) string {
+	quoted := fmt.Sprintf("%+q", text)
+	if isPlain(text) {
+		return text
+	}
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// isPlain reports whether text is printable ASCII without a backslash.
+func isPlain(text string) bool {
+	for _, c := range []byte(text) {
+		if c < ' ' || c > '~' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}

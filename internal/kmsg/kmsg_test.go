@@ -1,0 +1,72 @@
+package kmsg
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestLog(t *testing.T) {
+	for _, test := range []struct {
+		name                            string
+		journal, verbose                bool
+		level                           Level
+		text                            string
+		wantStderr, wantKernel, wantCon string
+	}{
+		{"journal", true, false, Info, "a step", "<6>a step\n", "<6>ebb: a step\n", ""},
+		{"terminal", false, false, Info, "a step", "ebb: a step\n", "<6>ebb: a step\n", ""},
+		{"failure", true, false, Failure, "broken", "<3>broken\n", "<3>ebb: broken\n", "ebb: broken\r\n"},
+		{"refusal", true, false, Refusal, "no", "<4>no\n", "<4>ebb: no\n", "ebb: no\r\n"},
+		{"debug off", true, false, Debug, "detail", "", "", ""},
+		{"debug on", true, true, Debug, "detail", "<7>detail\n", "<7>ebb: detail\n", ""},
+		{"hostile", true, false, Info, "a\nb\x1b[2J\u202e", `<6>a b\x1b[2J\u202e` + "\n", `<6>ebb: a b\x1b[2J\u202e` + "\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var stderr, kernel, console strings.Builder
+			l := &Logger{stderr: &stderr, kernel: &kernel, console: &console, journal: test.journal, verbose: test.verbose}
+			l.Log(test.level, "%s", test.text)
+			for _, got := range []struct{ where, got, want string }{
+				{"stderr", stderr.String(), test.wantStderr},
+				{"kernel", kernel.String(), test.wantKernel},
+				{"console", console.String(), test.wantCon},
+			} {
+				if got.got != got.want {
+					t.Errorf("%s: got %q, want %q", got.where, got.got, got.want)
+				}
+			}
+		})
+	}
+}
+
+func TestLongLineIsCut(t *testing.T) {
+	var stderr strings.Builder
+	l := &Logger{stderr: &stderr}
+	l.Log(Info, "%s", strings.Repeat("é", 2000))
+	if n := len(stderr.String()); n > lineMax+10 {
+		t.Errorf("a line of %d bytes", n)
+	}
+	if !strings.HasSuffix(stderr.String(), "...\n") {
+		t.Errorf("the cut is not shown: %q", stderr.String())
+	}
+}
+
+func TestZeroLoggerDropsEverything(t *testing.T) {
+	var l Logger
+	l.Log(Failure, "nobody listens")
+}
+
+func TestQuote(t *testing.T) {
+	for text, want := range map[string]string{
+		"/var/log":      "/var/log",
+		"a b":           "a b",
+		`say "x"`:       `say "x"`,
+		"a\x1b[31m":     `a\x1b[31m`,
+		"a\\b":          `a\\b`,
+		"\xff":          `\xff`,
+		"\u202egnp.exe": `\u202egnp.exe`,
+	} {
+		if got := Quote(text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
