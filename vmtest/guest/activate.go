@@ -54,8 +54,16 @@ func makeDirs(root string) error {
 		path string
 		mode uint32
 	}{
-		{"dev", 0o755}, {"etc", 0o755}, {"home", 0o755}, {"proc", 0o555}, {"root", 0o700}, {"run", 0o755},
-		{"sys", 0o555}, {"tmp", 0o1777}, {"var", 0o755}, {"var/empty", 0o555},
+		{"dev", 0o755},
+		{"etc", 0o755},
+		{"home", 0o755},
+		{"proc", 0o555},
+		{"root", 0o700},
+		{"run", 0o755},
+		{"sys", 0o555},
+		{"tmp", 0o1777},
+		{"var", 0o755},
+		{"var/empty", 0o555},
 	} {
 		path := filepath.Join(root, d.path)
 		err := os.Mkdir(path, 0o755)

@@ -42,7 +42,8 @@ func Open(ctx context.Context, dir, suite string, report func(string, ...any)) (
 	}
 	for _, d := range []string{
 		"etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d",
-		"var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "var/lib/dpkg", "var/log/apt",
+		"var/lib/apt/lists/partial", "var/cache/apt/archives/partial",
+		"var/cache/apt/" + noArchives + "/partial", "var/lib/dpkg", "var/log/apt",
 	} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, fmt.Errorf("prepare apt: %w", err)

@@ -31,9 +31,13 @@ func (p Package) Spec() string {
 	return name + "=" + strings.ReplaceAll(version, "%3a", ":")
 }
 
+// noArchives is an empty directory, below apt's cache directory.
+const noArchives = "no-archives"
+
 // Resolve returns the packages named and all that they depend on.
 func (a *Archive) Resolve(ctx context.Context, names ...string) ([]Package, error) {
-	args := append([]string{"install", "-qq", "--print-uris", "--no-install-recommends"}, names...)
+	// apt names only what it has not downloaded yet, so that it is made to look for downloads where none are.
+	args := append([]string{"install", "-qq", "--print-uris", "-o", "Dir::Cache::archives=" + noArchives}, names...)
 	out, err := a.apt(ctx, "", "apt-get", args...)
 	if err != nil {
 		return nil, fmt.Errorf("resolve packages: %w", err)

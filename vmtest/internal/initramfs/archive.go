@@ -10,7 +10,7 @@ import (
 
 	"github.com/u-root/u-root/pkg/cpio"
 
-	"github.com/ebb-nix/ebb/vmtest/internal/files"
+	"github.com/ebb-nix/ebb/vmtest/files"
 )
 
 // alignment of an archive within an initrd: the kernel looks for the next one at a multiple of four bytes.

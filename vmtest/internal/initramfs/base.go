@@ -8,8 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/internal/debian"
-	"github.com/ebb-nix/ebb/vmtest/internal/files"
 )
 
 const unitDir = "usr/lib/systemd/system"

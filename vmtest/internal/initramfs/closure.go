@@ -10,11 +10,14 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/ebb-nix/ebb/vmtest/internal/files"
+	"github.com/ebb-nix/ebb/vmtest/files"
 )
 
 // multiarch is where Debian keeps shared libraries on amd64.
 const multiarch = "usr/lib/x86_64-linux-gnu"
+
+// linker is the dynamic linker that dynamic programs name in their PT_INTERP header, less the merged-/usr link.
+const linker = "usr/lib64/ld-linux-x86-64.so.2"
 
 // closure collects files of a tree together with all that they cannot run without: the targets of symbolic links, the
 // dynamic linker, and shared libraries.
@@ -78,7 +81,9 @@ func (c *closure) addLibraries(name, host string) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if len(needed) > 0 {
-		needed = append(needed, "ld-linux-x86-64.so.2")
+		if err := c.add(linker); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	runpath, err := f.DynString(elf.DT_RUNPATH)
 	if err != nil {

@@ -1,0 +1,98 @@
+package vmtest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Accelerators of QEMU.
+const (
+	accelKVM = "kvm"
+	accelTCG = "tcg"
+)
+
+// cpus is fixed: with two, half of a boot's services start beside each other, and more gain nothing.
+const cpus = 2
+
+const defaultMemoryMB = 1024
+
+// commandLine is what QEMU is started with.
+type commandLine struct {
+	accel                   string
+	memoryMB                int
+	kernel, initrd, cmdline string
+	disks                   []string // qcow2
+	clock                   time.Time
+	// agentFD and qmpFD are connected sockets that QEMU inherits. Zero leaves the device out, as in a command for a
+	// human to repeat.
+	agentFD, qmpFD int
+	portName       string
+}
+
+// args are QEMU's arguments, see qemu(1).
+func (c commandLine) args() []string {
+	a := []string{
+		"-nodefaults", "-no-user-config", "-display", "none",
+		"-machine", "q35", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(c.memoryMB),
+		// A guest that asks for a reset ends the process: each boot has a command line of its own.
+		"-action", "reboot=shutdown",
+		"-kernel", c.kernel, "-initrd", c.initrd, "-append", c.cmdline,
+		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+	}
+	a = append(a, accelArgs(c.accel)...)
+	for i, disk := range c.disks {
+		id := fmt.Sprintf("disk%d", i)
+		a = append(
+			a, "-drive", "if=none,id="+id+",format=qcow2,cache=writeback,file="+escape(disk),
+			"-device", "virtio-blk-pci,drive="+id+",serial="+id,
+		)
+	}
+	if !c.clock.IsZero() {
+		a = append(a, "-rtc", "base="+c.clock.UTC().Format("2006-01-02T15:04:05"))
+	}
+	if c.agentFD != 0 {
+		a = append(
+			a, "-device", "virtio-serial-pci",
+			"-chardev", fmt.Sprintf("socket,id=agent,fd=%d", c.agentFD),
+			"-device", "virtserialport,chardev=agent,name="+c.portName,
+		)
+	}
+	if c.qmpFD != 0 {
+		a = append(a, "-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", c.qmpFD), "-mon", "chardev=qmp,mode=control")
+	}
+	return a
+}
+
+func accelArgs(accel string) []string {
+	if accel == accelKVM {
+		return []string{"-accel", "kvm", "-cpu", "host"}
+	}
+	return []string{"-accel", "tcg,thread=multi", "-cpu", "max"}
+}
+
+// escape doubles commas, as QEMU wants them inside of an option's value.
+func escape(value string) string { return strings.ReplaceAll(value, ",", ",,") }
+
+// kernelParams are the words of the kernel command line that every machine has, and then the machine's own.
+func kernelParams(closure string, extra []string) string {
+	return strings.Join(append([]string{
+		"console=ttyS0", "loglevel=4",
+		"panic=-1", // reset at once; QEMU ends then
+		"root=fstab", "init=" + closure + "/init",
+		"systemd.show_status=1", "SYSTEMD_COLORS=0",
+	}, extra...), " ")
+}
+
+// shellCommand is a command line that a person can paste.
+func shellCommand(argv []string) string {
+	quoted := make([]string, len(argv))
+	for i, word := range argv {
+		quoted[i] = word
+		if word == "" || strings.ContainsAny(word, " \t\n\"'`$&|;<>()*?[]#~\\") {
+			quoted[i] = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}

@@ -1,0 +1,68 @@
+package vmtest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ebb-nix/ebb/vmtest/files"
+)
+
+// Mount is a line of fstab(5), with paths as the running system has them.
+type Mount struct {
+	What, Where, Type string
+	// Options besides x-initrd.mount, which every line gets: without it systemd-fstab-generator(8) makes no mount unit
+	// in the initrd, not even for "/".
+	Options string
+}
+
+// Subvolume mounts a subvolume of the file system with a label.
+func Subvolume(label, name, where string) Mount {
+	return Mount{What: "/dev/disk/by-label/" + label, Where: where, Type: "btrfs", Options: "subvol=" + name}
+}
+
+func (m Mount) String() string {
+	options := "x-initrd.mount"
+	if m.Options != "" {
+		options = m.Options + "," + options
+	}
+	return fmt.Sprintf("%s %s %s %s 0 0", m.What, m.Where, m.Type, options)
+}
+
+// fstab is the text of a fstab(5).
+func fstab(mounts []Mount) string {
+	var b strings.Builder
+	for _, m := range mounts {
+		fmt.Fprintln(&b, m) // a Builder never fails to write
+	}
+	return b.String()
+}
+
+// Config is what one boot is made from. Between boots every field may be changed.
+type Config struct {
+	// MemoryMB of the machine, 1024 when zero.
+	MemoryMB int
+	// Disks are raw images, as Kit.Disk returns them. The machine writes to an overlay of each, which is kept while the
+	// machine lives: an image that is taken out and put back later has the contents that it had.
+	Disks []string
+	// Fstab lists the file systems that NixOS mounts in the initrd (neededForBoot), and the system again at its start.
+	Fstab []Mount
+	// Params are kernel parameters in addition to those that every machine has.
+	Params []string
+	// Initrd and System are put into the initrd and, by activation, onto the root of the running system. Later entries
+	// win over earlier ones, and over what is there by default.
+	Initrd, System []files.File
+	// Clock is what the machine's clock shows when it is switched on. Zero is the time of the host.
+	Clock time.Time
+}
+
+// Unit puts a systemd unit file or drop-in into /etc/systemd/system. Links are directories in which the unit gets an
+// entry: "initrd.target.wants".
+func Unit(name, text string, links ...string) []files.File {
+	const dir = "/etc/systemd/system/"
+	list := []files.File{files.Text(dir+name, text)}
+	for _, link := range links {
+		list = append(list, files.Symlink(dir+link+"/"+name, dir+name))
+	}
+	return list
+}

@@ -1,0 +1,224 @@
+package vmtest
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/ebb-nix/ebb/vmtest/internal/cache"
+	"github.com/ebb-nix/ebb/vmtest/internal/debian"
+	"github.com/ebb-nix/ebb/vmtest/internal/initramfs"
+	"github.com/ebb-nix/ebb/vmtest/internal/system"
+)
+
+const (
+	// suite is the Debian release that everything comes from: systemd 257, kernel 6.12, QEMU 10.
+	suite = "trixie"
+	// recipe is part of every cache key. It is to be raised when code that makes cached things changes its results.
+	recipe = "2"
+)
+
+// CacheEnv names the environment variable with the directory for all that is downloaded and built.
+const CacheEnv = "EBB_VMTEST_CACHE"
+
+// Options say how to prepare a Kit.
+type Options struct {
+	// CacheDir keeps what is downloaded and built, about 700 MB. Empty means $EBB_VMTEST_CACHE, or ebb-vmtest in
+	// os.UserCacheDir.
+	CacheDir string
+	// Log gets a line for each step that takes long. Nil is silence.
+	Log io.Writer
+}
+
+// Kit is what all machines are made of.
+type Kit struct {
+	cache *cache.Cache
+	log   io.Writer
+	start time.Time
+
+	tools, guest debian.Tree
+	// vmlinux, baseInitrd and guestProgram are files, system is the directory that goes to /nix/store.
+	vmlinux, baseInitrd, guestProgram, system string
+	// closure is the path of the system in the machine.
+	closure string
+	accel   string
+}
+
+// toolPackages run on the host.
+func toolPackages() []string {
+	return []string{"btrfs-progs", "qemu-system-x86", "qemu-utils", "seabios"}
+}
+
+// guestPackages run in the machine.
+func guestPackages() []string {
+	return []string{
+		"acl", "attr", "base-files", "bash", "btrfs-progs", "coreutils", "dash", "dbus", "findutils", "grep", "kmod",
+		"libc-bin", "login", "mount", "procps", "sed", "systemd", "systemd-sysv", "udev", "util-linux",
+		"linux-image-cloud-amd64",
+	}
+}
+
+// Prepare returns a Kit. The first call on a machine downloads about 90 MB and takes about a minute; later ones only
+// look that all is there.
+func Prepare(ctx context.Context, o Options) (*Kit, error) {
+	dir, err := cacheDir(o.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	c, err := cache.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kit{cache: c, log: o.Log, start: time.Now()}
+	for _, step := range []func(context.Context) error{
+		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseAccel,
+	} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("prepare test machines: %w", err)
+		}
+	}
+	return k, nil
+}
+
+func cacheDir(dir string) (string, error) {
+	if dir == "" {
+		dir = os.Getenv(CacheEnv)
+	}
+	if dir != "" {
+		return dir, nil
+	}
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("no directory for the cache, set %s: %w", CacheEnv, err)
+	}
+	return filepath.Join(user, "ebb-vmtest"), nil
+}
+
+func (k *Kit) report(format string, args ...any) {
+	if k.log != nil {
+		// Progress that cannot be shown is no reason to stop.
+		_, _ = fmt.Fprintf(k.log, "%5.1fs  %s\n", time.Since(k.start).Seconds(), fmt.Sprintf(format, args...))
+	}
+}
+
+func (k *Kit) fetchTools(ctx context.Context) error {
+	keep := func(debian.Package) bool { return true }
+	tree, err := k.fetch(ctx, "tools", toolPackages(), keep, nil)
+	k.tools = debian.Tree(tree)
+	return err
+}
+
+func (k *Kit) fetchGuest(ctx context.Context) error {
+	// A Debian kernel depends on Debian's initrd generator, which has no use here.
+	keep := func(p debian.Package) bool {
+		for _, prefix := range []string{"initramfs-tools", "dracut", "klibc", "libklibc", "linux-base", "cpio"} {
+			if strings.HasPrefix(p.Name(), prefix) {
+				return false
+			}
+		}
+		return true
+	}
+	tree, err := k.fetch(ctx, "guest", guestPackages(), keep, func(tree debian.Tree) error {
+		version, err := tree.KernelVersion()
+		if err != nil {
+			return err
+		}
+		return tree.Depmod(ctx, string(tree), version)
+	})
+	k.guest = debian.Tree(tree)
+	return err
+}
+
+// fetch returns a tree with packages and what they depend on, less those that keep refuses. Finish, when not nil, has a
+// last hand at a new tree.
+func (k *Kit) fetch(ctx context.Context, name string, packages []string, keep func(debian.Package) bool,
+	finish func(debian.Tree) error,
+) (string, error) {
+	key := cache.Key(recipe, suite, strings.Join(packages, " "))
+	return k.cache.Build(name, key, func(dir string) error {
+		var kept []debian.Package
+		// Two trees of one cache share apt's directory, so that they are fetched one after the other.
+		err := k.cache.Locked("apt", func() error {
+			archive, err := debian.Open(ctx, filepath.Join(k.cache.Root(), "apt"), suite, k.report)
+			if err != nil {
+				return err
+			}
+			all, err := archive.Resolve(ctx, packages...)
+			if err != nil {
+				return err
+			}
+			for _, p := range all {
+				if keep(p) {
+					kept = append(kept, p)
+				}
+			}
+			return archive.Unpack(ctx, dir, kept)
+		})
+		if err != nil || finish == nil {
+			return err
+		}
+		return finish(debian.Tree(dir))
+	})
+}
+
+// buildBoot makes the kernel and the initrd that machines share.
+func (k *Kit) buildBoot(ctx context.Context) error {
+	key := cache.Key(recipe, string(k.guest), fmt.Sprint(initramfs.Fingerprint()))
+	dir, err := k.cache.Build("boot", key, func(dir string) error {
+		k.report("assembling the kernel and the initrd")
+		return initramfs.Build(ctx, k.guest, dir)
+	})
+	k.vmlinux = filepath.Join(dir, initramfs.KernelFile)
+	k.baseInitrd = filepath.Join(dir, initramfs.InitrdFile)
+	return err
+}
+
+func (k *Kit) buildSystem(context.Context) error {
+	fingerprint := cache.Key(recipe, string(k.guest), fmt.Sprint(system.Fingerprint()))
+	dir, err := k.cache.Build("system", fingerprint, func(dir string) error {
+		k.report("assembling the running system")
+		return system.Build(k.guest, filepath.Join(filepath.Dir(k.vmlinux), initramfs.ModulesDir), dir)
+	})
+	k.system = dir
+	k.closure = "/nix/store/" + fingerprint + fingerprint + "-nixos-system-vmtest-25.11"
+	return err
+}
+
+// buildGuestProgram compiles the program that runs in the machine.
+func (k *Kit) buildGuestProgram(ctx context.Context) error {
+	source, err := Compile(ctx, "github.com/ebb-nix/ebb/vmtest/guest", k.cache.Root())
+	k.guestProgram = source
+	return err
+}
+
+// Compile builds a Go program of this module as one static file, for the machine to run, and returns its path below
+// dir. It has the name of the package with a key of its contents, so that builds that run side by side do no harm.
+func Compile(ctx context.Context, pkg, dir string) (string, error) {
+	tmp, err := os.CreateTemp(dir, ".compiling-")
+	if err != nil {
+		return "", fmt.Errorf("compile %s: %w", pkg, err)
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	if err := tmp.Close(); err != nil {
+		return "", fmt.Errorf("compile %s: %w", pkg, err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w -buildid=", "-o", tmp.Name(), pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("compile %s: %w: %s", pkg, err, out)
+	}
+	data, err := os.ReadFile(tmp.Name())
+	if err != nil {
+		return "", fmt.Errorf("compile %s: %w", pkg, err)
+	}
+	final := filepath.Join(dir, filepath.Base(pkg)+"-"+cache.Key(string(data)))
+	if err := os.Rename(tmp.Name(), final); err != nil {
+		return "", fmt.Errorf("compile %s: %w", pkg, err)
+	}
+	return final, nil
+}

@@ -1,0 +1,189 @@
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ebb-nix/ebb/vmtest/internal/cache"
+	"github.com/ebb-nix/ebb/vmtest/internal/disk"
+)
+
+// Deadlines, about five times what an emulated machine on two busy cores needs.
+const (
+	// BootTimeout is for a boot up to the agent of the running system.
+	BootTimeout = 120 * time.Second
+	// CommandTimeout is for a command in the machine.
+	CommandTimeout = 60 * time.Second
+	// OffTimeout is for a shutdown.
+	OffTimeout = 90 * time.Second
+)
+
+// tailLines is how much of the console an error shows.
+const tailLines = 40
+
+// Machine is a computer with disks. It is switched on by Boot.
+type Machine struct {
+	// Config may be changed while the machine is off.
+	Config Config
+
+	kit   *Kit
+	dir   string
+	boots int
+	vm    *process // the current boot, or the last one
+}
+
+// NewMachine returns a machine that is off. Dir, which must exist, gets its disks and a directory for each boot.
+func (k *Kit) NewMachine(dir string, c Config) (*Machine, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("new machine: %w", err)
+	}
+	return &Machine{Config: c, kit: k, dir: abs}, nil
+}
+
+// errRunning is an attempt to switch on a machine that is on.
+var errRunning = errors.New("the machine is on")
+
+// Boot switches the machine on and returns when QEMU runs.
+func (m *Machine) Boot(ctx context.Context) error {
+	if m.running() {
+		return fmt.Errorf("boot: %w", errRunning)
+	}
+	if err := m.dropInitrd(); err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	m.boots++
+	dir := m.bootDir()
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	disks, err := m.overlays(ctx)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	initrd := m.initrdPath()
+	if err := m.kit.writeInitrd(initrd, m.Config); err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	memory := m.Config.MemoryMB
+	if memory == 0 {
+		memory = defaultMemoryMB
+	}
+	m.vm, err = start(m.kit.tools, commandLine{
+		accel: m.kit.accel, memoryMB: memory, kernel: m.kit.vmlinux, initrd: initrd, disks: disks,
+		cmdline: kernelParams(m.kit.closure, m.Config.Params), clock: m.Config.Clock,
+	}, dir)
+	if err != nil {
+		return fmt.Errorf("boot: %w", err)
+	}
+	return nil
+}
+
+// overlays returns the images that the machine writes to, and makes those that are not there yet.
+func (m *Machine) overlays(ctx context.Context) ([]string, error) {
+	var paths []string
+	for _, base := range m.Config.Disks {
+		path := filepath.Join(m.dir, "disk-"+cache.Key(base)+".qcow2")
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			err = disk.Overlay(ctx, m.kit.tools, base, path)
+			if err != nil {
+				return nil, err
+			}
+		} else if err != nil {
+			return nil, err
+		}
+		paths = append(paths, path)
+	}
+	return paths, nil
+}
+
+func (m *Machine) bootDir() string { return filepath.Join(m.dir, fmt.Sprintf("boot-%d", m.boots)) }
+
+func (m *Machine) initrdPath() string { return filepath.Join(m.bootDir(), "initrd.cpio") }
+
+// dropInitrd removes the initrd of the boot before: large, and of use only to repeat the last boot.
+func (m *Machine) dropInitrd() error {
+	err := os.Remove(m.initrdPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// running tells whether QEMU runs.
+func (m *Machine) running() bool {
+	if m.vm == nil {
+		return false
+	}
+	select {
+	case <-m.vm.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// errNeverBooted is a question to a machine that was never on.
+var errNeverBooted = errors.New("the machine was never switched on")
+
+// Wait returns when an event of the current boot has happened, which may have been before the call. It fails with a
+// *WaitError when the time is over, and at once when the machine is off.
+func (m *Machine) Wait(ctx context.Context, e Event, timeout time.Duration) error {
+	if m.vm == nil {
+		return fmt.Errorf("wait for %s: %w", e, errNeverBooted)
+	}
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if err := m.vm.state.wait(ctx, e); err != nil {
+		return m.waitError(e, time.Since(start), err)
+	}
+	return nil
+}
+
+func (m *Machine) waitError(e Event, waited time.Duration, err error) error {
+	return &WaitError{
+		Event: e.String(), Waited: waited, Tail: m.vm.state.tail(tailLines), ConsoleLog: m.vm.log, Command: m.vm.repeat, Err: err,
+	}
+}
+
+// Run runs a command in the machine, in the initrd or in the running system, wherever the machine is. An error means
+// that there is no result; a command that ends with another status than 0 is a result.
+func (m *Machine) Run(ctx context.Context, argv ...string) (Result, error) {
+	return m.RunInput(ctx, "", argv...)
+}
+
+// RunInput is Run with something to read on the command's standard input.
+func (m *Machine) RunInput(ctx context.Context, stdin string, argv ...string) (Result, error) {
+	if m.vm == nil {
+		return Result{}, fmt.Errorf("run %q: %w", argv, errNeverBooted)
+	}
+	ctx, cancel := context.WithTimeout(ctx, CommandTimeout)
+	defer cancel()
+	return m.vm.agent.run(ctx, stdin, argv)
+}
+
+// Type types on the console.
+func (m *Machine) Type(text string) error {
+	if m.vm == nil {
+		return fmt.Errorf("type %q: %w", text, errNeverBooted)
+	}
+	if _, err := m.vm.console.Write([]byte(text)); err != nil {
+		return fmt.Errorf("type %q: %w", text, err)
+	}
+	return nil
+}
+
+// ConsoleText is all that the console has shown in this boot.
+func (m *Machine) ConsoleText() string {
+	if m.vm == nil {
+		return ""
+	}
+	var text string
+	m.vm.state.look(func() { text = string(m.vm.state.console) })
+	return text
+}

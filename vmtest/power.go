@@ -1,0 +1,52 @@
+package vmtest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// QEMU's reasons for its end (RunState "ShutdownCause" in qapi/run-state.json).
+const (
+	reasonShutdown = "guest-shutdown"
+	reasonReset    = "guest-reset"
+)
+
+// PowerCut kills QEMU at once. Writes that QEMU was told of and had not passed on yet are lost, as with a disk.
+func (m *Machine) PowerCut() error {
+	if !m.running() {
+		return nil
+	}
+	return m.vm.kill()
+}
+
+// PowerOff shuts the machine down in order and returns when it is off.
+func (m *Machine) PowerOff(ctx context.Context) error {
+	return m.shutDown(ctx, "poweroff", reasonShutdown)
+}
+
+// Reboot shuts the machine down in order and boots it again, with the Config as it is now.
+func (m *Machine) Reboot(ctx context.Context) error {
+	if err := m.shutDown(ctx, "reboot", reasonReset); err != nil {
+		return err
+	}
+	return m.Boot(ctx)
+}
+
+func (m *Machine) shutDown(ctx context.Context, verb, want string) error {
+	r, err := m.Run(ctx, "systemctl", "--no-block", verb)
+	// The agent may be stopped before it has answered.
+	if err != nil && !errors.Is(err, errAgentGone) {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if err := m.Wait(ctx, Off(), OffTimeout); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
+	if reason := m.vm.state.reason; reason != want { // no writer is left, the machine is off
+		return fmt.Errorf("%s: %w", verb, m.waitError(Off(), 0, fmt.Errorf("QEMU ended with %q, not %q", reason, want)))
+	}
+	return nil
+}
