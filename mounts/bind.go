@@ -1,0 +1,133 @@
+package mounts
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// bind mounts the source on the target.
+func (p *placing) bind() error {
+	if err := p.target.look(&p.run.target, p.item.Entry); err != nil {
+		return err
+	}
+	if p.isMounted() {
+		p.result.State = Already
+		p.mark()
+		return nil
+	}
+	if err := p.makeSource(); err != nil {
+		return err
+	}
+	if err := p.makeTarget(); err != nil {
+		return err
+	}
+	step := Step{Verb: MountBind, Path: p.item.Entry.Path, From: p.item.Source()}
+	if err := p.act(step, p.attach); err != nil {
+		return err
+	}
+	if p.run.dry {
+		p.run.target.graft(p.item.Entry.Path, p.source.fd)
+	}
+	p.mark()
+	return nil
+}
+
+// isMounted reports whether the target already is a mount of the source.
+// STATX_ATTR_MOUNT_ROOT, Linux 5.8.
+func (p *placing) isMounted() bool {
+	s, t := &p.source, &p.target
+	return s.exists() && t.exists() && t.status.IsMountRoot() &&
+		t.status.SameInode(&s.status) && t.status.MountID != s.status.MountID
+}
+
+// makeTarget makes the mount point, with the owner and the mode of the source,
+// so that the root looks right even without the mount.
+func (p *placing) makeTarget() error {
+	if p.target.exists() {
+		return nil
+	}
+	if err := p.makeParents(&p.target, &p.source); err != nil {
+		return err
+	}
+	as := attributesOf(&p.source.status)
+	if p.run.dry && !p.source.exists() {
+		as = entryAttributes(p.item.Entry, &p.run.names, p.home())
+	}
+	verb, create := MakeFile, makeFile
+	if p.item.Entry.Directory {
+		verb, create = MakeDirectory, makeDirectory
+	}
+	step := Step{Verb: verb, Path: p.target.path(), as: as, has: true}
+	return p.act(step, func() error {
+		fd, err := create(p.target.trail, p.target.name, as)
+		if err == nil {
+			p.target.set(fd, sys.Status{})
+		}
+		return err
+	})
+}
+
+// attach makes the mount, and makes sure that it is what stands at the target
+// afterwards: the directory of the target may belong to a user, who can
+// exchange names in it at any time.
+func (p *placing) attach() error {
+	tree, err := p.mountTree()
+	if err != nil {
+		return fmt.Errorf("mount %s on %s: %w", quotePath(p.item.Source()), quotePath(p.item.Entry.Path), err)
+	}
+	defer unix.Close(tree)
+	status, err := sys.StatComponent(p.target.trail.fd(), p.target.name)
+	if err == nil && (!status.SameInode(&p.source.status) || !status.IsMountRoot()) {
+		err = fmt.Errorf("a %s of uid %d stands there", status.TypeName(), status.UID)
+	}
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s was exchanged while it was mounted: %w", quotePath(p.item.Entry.Path), err)
+	if detachErr := sys.Detach(tree); detachErr != nil {
+		return fmt.Errorf("%w; and the mount stays where it is: %w", err, detachErr)
+	}
+	return err
+}
+
+// mountTree attaches a clone of the source's mount to the target and returns
+// a descriptor of it.
+func (p *placing) mountTree() (int, error) {
+	change := mountChange(p.item.Entry.Options)
+	if p.run.legacy {
+		return p.mountOld(change)
+	}
+	tree, err := newTree(p.source.fd, change)
+	if sys.NoSuchCall(err) {
+		p.run.legacy = true
+		return p.mountOld(change)
+	}
+	if err != nil {
+		return -1, err
+	}
+	if err := sys.MoveMount(tree, p.target.fd); err != nil {
+		unix.Close(tree)
+		return -1, err
+	}
+	return tree, nil
+}
+
+// newTree clones the mount that fd lies in, rooted at fd, and changes the
+// clone while nobody can see it. A clone begins in the peer group of the
+// original (mount_namespaces(7)): left there, whatever is mounted below the
+// target would show up in the store, too. Attached below a shared mount it
+// becomes shared again, with a group of its own.
+func newTree(fd int, c change) (int, error) {
+	tree, err := sys.OpenTree(fd)
+	if err != nil {
+		return -1, err
+	}
+	if err := sys.MountSetattr(tree, c.set, c.clear, unix.MS_PRIVATE); err != nil {
+		unix.Close(tree)
+		return -1, err
+	}
+	return tree, nil
+}

@@ -1,0 +1,156 @@
+package mounts
+
+import (
+	"errors"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/copytree"
+)
+
+// DefaultUtab is where libmount looks for mount options that the kernel does
+// not keep.
+const DefaultUtab = "/run/mount/utab"
+
+// Root is a root directory that entries are brought into place in, and all
+// that is needed for it. Its methods use one thread and are not to be called
+// at the same time; the umask is taken to be theirs.
+type Root struct {
+	Fd     int            // the root directory, not O_PATH
+	Dir    string         // its absolute path in this process: "/sysroot", or "/"
+	Stores []config.Store // their paths are below the root
+	Adopt  config.Adopt
+
+	// OldRoot opens the root that was archived in this boot, nil when there is
+	// none. The descriptor is closed by the run. It is not called before there
+	// is an entry that might have data there.
+	OldRoot func() (fd int, err error)
+
+	// NewSubvolume makes a btrfs subvolume; dirFd takes ioctls. Nil makes
+	// plain directories.
+	NewSubvolume func(dirFd int, name string) error
+
+	// Observe is called before each change, and may be nil.
+	Observe func(Step)
+
+	Utab  string // usually DefaultUtab; "" writes none
+	NoAPI bool   // use mount(2) only, as on kernels without open_tree(2)
+}
+
+// State says how an entry stands.
+type State string
+
+// The states of an entry.
+const (
+	InPlace State = "in-place" // brought into place by this run
+	Already State = "already"  // it was in place before
+	Pending State = "pending"  // in place for root alone: an owner is not known yet
+	Waiting State = "waiting"  // a sync file that nobody has made yet
+	Planned State = "planned"  // of a plan: it would be brought into place
+	Missing State = "missing"  // of a check: not in place
+	Refused State = "refused"  // hostile, or of the wrong type
+	Failed  State = "failed"
+)
+
+// Entry is the result for one entry.
+type EntryResult struct {
+	Path      string     `json:"path"`
+	Store     string     `json:"store"`
+	Source    string     `json:"source"`
+	How       config.How `json:"how"`
+	Directory bool       `json:"directory,omitempty"`
+	Required  bool       `json:"required,omitempty"`
+	State     State      `json:"state"`
+	Reason    string     `json:"reason,omitempty"`
+
+	Created  bool            `json:"created,omitempty"`  // the source was made by this run
+	Adopted  *copytree.Stats `json:"adopted,omitempty"`  // the source was copied from an old root
+	Adoption string          `json:"adoption,omitempty"` // why there was data and it was not copied
+	Pending  string          `json:"pending,omitempty"`  // user:group:mode that the source is to get
+	Notes    []string        `json:"notes,omitempty"`    // what did not go as asked, without harm
+	Steps    []string        `json:"steps,omitempty"`    // of a plan: what would be done
+}
+
+// OK reports whether the entry is as good as it can be at this point.
+func (r *EntryResult) OK() bool {
+	switch r.State {
+	case Refused, Failed, Missing:
+		return false
+	}
+	return true
+}
+
+// Report is the result of a run.
+type Report struct {
+	Entries []EntryResult `json:"entries"`
+	Notes   []string      `json:"notes,omitempty"` // what concerns no single entry
+}
+
+// Failed counts the entries that are not in place.
+func (r *Report) Failed() (count int) {
+	for i := range r.Entries {
+		if !r.Entries[i].OK() {
+			count++
+		}
+	}
+	return count
+}
+
+// RequiredFailed reports whether an entry without which the boot must not go
+// on is not in place.
+func (r *Report) RequiredFailed() bool {
+	for i := range r.Entries {
+		if r.Entries[i].Required && !r.Entries[i].OK() {
+			return true
+		}
+	}
+	return false
+}
+
+// Mount brings all entries into place. One that fails does not stop the
+// others. A second run finds everything in place and does nothing.
+func (r *Root) Mount() Report { return r.each(false, (*placing).place) }
+
+// Plan says what Mount would do now, and does nothing: it is the same run
+// without the changing calls.
+func (r *Root) Plan() Report { return r.each(true, (*placing).place) }
+
+func (r *Root) each(dry bool, do func(*placing) error) Report {
+	u := newRun(r, dry)
+	defer u.close()
+	items := Order(r.Stores)
+	report := Report{Entries: make([]EntryResult, len(items))}
+	for i, it := range items {
+		result := &report.Entries[i]
+		*result = EntryResult{
+			Path: it.Entry.Path, Store: it.Store.Path, Source: it.Source(),
+			How: it.Entry.How, Directory: it.Entry.Directory, Required: it.Entry.Required,
+		}
+		p := &placing{run: u, item: it, result: result}
+		p.finish(do(p))
+	}
+	if err := u.writeUtab(); err != nil {
+		u.note(err.Error())
+	}
+	report.Notes = u.notes
+	return report
+}
+
+// finish closes what is open of an entry and enters how it ended.
+func (p *placing) finish(err error) {
+	p.source.close()
+	p.target.close()
+	r := p.result
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		r.State, r.Reason = Refused, err.Error()
+	case err != nil:
+		r.State, r.Reason = Failed, err.Error()
+	case r.State == "" && p.run.dry:
+		r.State = Planned
+	case r.State == "" && r.Pending != "":
+		r.State = Pending
+	case r.State == "":
+		r.State = InPlace
+	}
+}

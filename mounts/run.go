@@ -1,0 +1,208 @@
+package mounts
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// run is one pass over the entries of a root.
+type run struct {
+	root    *Root
+	dry     bool
+	oldMask int
+	target  trail
+	stores  map[string]*store
+	names   names
+	table   mountTable
+	legacy  bool            // this kernel has no open_tree(2) or mount_setattr(2)
+	planned map[string]bool // directories that a dry run has announced
+	marks   []mark          // for utab
+	notes   []string
+	old     oldRoot
+	path    *string // see rootPath
+}
+
+// store is a store's directory, open.
+type store struct {
+	fd    int
+	err   error // why it could not be opened
+	trail trail
+}
+
+func newRun(r *Root, dry bool) *run {
+	u := &run{root: r, dry: dry, legacy: r.NoAPI, stores: make(map[string]*store, len(r.Stores))}
+	// The modes given to mkdirat(2) are meant as they are.
+	u.oldMask = unix.Umask(0)
+	u.target.base = r.Fd
+	for i := range r.Stores {
+		s := u.openStore(r.Stores[i].Path)
+		u.stores[r.Stores[i].Path] = s
+	}
+	u.names.read = u.readNames
+	if dry {
+		u.planned = map[string]bool{}
+	}
+	return u
+}
+
+func (u *run) close() {
+	u.target.close()
+	for _, s := range u.stores {
+		s.trail.close()
+		if s.err == nil {
+			unix.Close(s.fd)
+		}
+	}
+	u.old.close()
+	unix.Umask(u.oldMask)
+}
+
+// openStore opens the directory of a store below the root, by real
+// directories only.
+func (u *run) openStore(path string) *store {
+	fd, err := sys.OpenBeneath(u.root.Fd, strings.TrimPrefix(path, "/"), unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return &store{fd: -1, err: fmt.Errorf("open store %s: %w", path, err)}
+	}
+	return &store{fd: fd, trail: trail{base: fd, prefix: path}}
+}
+
+func (u *run) readNames() (users, groups map[string]uint32) {
+	var stores []int
+	for i := range u.root.Stores {
+		if s := u.stores[u.root.Stores[i].Path]; s.err == nil {
+			stores = append(stores, s.fd)
+		}
+	}
+	return readNames(stores, u.root.Fd)
+}
+
+func (u *run) note(text string) { u.notes = append(u.notes, text) }
+
+// placing is one entry on its way into place.
+type placing struct {
+	run    *run
+	item   Item
+	result *EntryResult
+	source side
+	target side
+}
+
+// side is the source or the target of an entry.
+type side struct {
+	trail   *trail
+	dir     string // the directory it lies in, below the base of the trail
+	name    string
+	missing string     // the part of dir that is not there
+	fd      int        // -1 when there is nothing of the name
+	status  sys.Status // of fd
+	opened  bool       // fd is to be closed
+}
+
+func (s *side) close() {
+	if s.opened {
+		unix.Close(s.fd)
+		s.opened = false
+	}
+}
+
+// set makes fd the descriptor of this side.
+func (s *side) set(fd int, status sys.Status) {
+	s.close()
+	s.fd, s.status, s.opened = fd, status, true
+}
+
+// path returns the whole path of this side, as seen from the root.
+func (s *side) path() string { return s.trail.prefix + join(s.dir, s.name) }
+
+func join(dir, name string) string {
+	if dir == "/" {
+		return dir + name
+	}
+	return dir + "/" + name
+}
+
+func splitPath(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	return path[:max(i, 1)], path[i+1:]
+}
+
+// enter takes the trail of this side to the directory of path.
+func (s *side) enter(t *trail, path string) (err error) {
+	s.trail, s.fd = t, -1
+	s.dir, s.name = splitPath(path)
+	s.missing, err = t.enter(s.dir)
+	return err
+}
+
+// look enters and opens what is there, if anything.
+func (s *side) look(t *trail, e *config.Entry) error {
+	if err := s.enter(t, e.Path); err != nil || s.missing != "" {
+		return err
+	}
+	fd, status, err := openEntry(t.fd(), s.name, t.prefix+e.Path, e.Directory)
+	switch {
+	case err == nil:
+		s.set(fd, status)
+	case !isMissing(err):
+		return err
+	}
+	return nil
+}
+
+func (s *side) exists() bool { return s.fd >= 0 }
+
+// lookAtSource opens the source of the entry, if there is one.
+func (p *placing) lookAtSource() error {
+	s := p.run.stores[p.item.Store.Path]
+	if s.err != nil {
+		return s.err
+	}
+	return p.source.look(&s.trail, p.item.Entry)
+}
+
+// act announces a step and takes it, or only notes it when this is a dry run.
+// Every change that a run makes is made in here.
+func (p *placing) act(s Step, do func() error) error {
+	if p.run.dry {
+		p.result.Steps = append(p.result.Steps, s.String())
+		return nil
+	}
+	if p.run.root.Observe != nil {
+		p.run.root.Observe(s)
+	}
+	return do()
+}
+
+// place brings the entry into place.
+func (p *placing) place() error {
+	if err := p.lookAtSource(); err != nil {
+		return err
+	}
+	switch p.item.Entry.How {
+	case config.Symlink:
+		return p.link()
+	case config.Sync:
+		return p.copyIn()
+	}
+	return p.bind()
+}
+
+// rootPath is the path of the root in mountinfo, "" for "/" itself.
+func (u *run) rootPath() string {
+	if u.path == nil {
+		path, err := os.Readlink(sys.DescriptorPath(u.root.Fd))
+		if err != nil {
+			path = u.root.Dir
+		}
+		path = strings.TrimSuffix(path, "/")
+		u.path = &path
+	}
+	return *u.path
+}
