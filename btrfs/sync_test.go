@@ -1,0 +1,87 @@
+package btrfs_test
+
+import (
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/testenv"
+)
+
+// withoutAdmin calls f on a thread without CAP_SYS_ADMIN. The thread ends with
+// it.
+func withoutAdmin(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlock: the thread is not used again
+		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+		var data [2]unix.CapUserData
+		if err := unix.Capget(&header, &data[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		data[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
+		if err := unix.Capset(&header, &data[0]); err != nil {
+			t.Error(err)
+			return
+		}
+		f()
+	}()
+	<-done
+}
+
+// committed returns the number of the last commit, from the super block of the
+// device: what a power cut would leave.
+func committed(t *testing.T, device string) uint64 {
+	t.Helper()
+	const superBlock, generation = 64 << 10, 0x48
+	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	requireNoError(t, err)
+	defer unix.Close(fd)
+	block, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
+	requireNoError(t, err)
+	defer func() { requireNoError(t, unix.Munmap(block)) }()
+	_, err = unix.Pread(fd, block, superBlock)
+	requireNoError(t, err)
+	var number uint64
+	for i := range 8 {
+		number |= uint64(block[generation+i]) << (8 * i)
+	}
+	return number
+}
+
+// TestWhatCommits pins down which calls are durable on return.
+func TestWhatCommits(t *testing.T) {
+	f := testenv.Btrfs(t, testenv.BtrfsOptions{MountOptions: "commit=300"})
+	testenv.Tree(t, f.Dir, "subvolume a", "subvolume b", "dir d")
+	top := f.Open()
+	requireNoError(t, btrfs.Sync(top))
+	steps := []struct {
+		name    string
+		call    func() error
+		commits bool
+	}{
+		{"sync when clean", func() error { return btrfs.Sync(top) }, false},
+		{"rename", func() error { return rename(f, "b", "d/b") }, false},
+		{"exchange", func() error { return exchange(f, "a", "d/b") }, false},
+		{"sync when dirty", func() error { return btrfs.Sync(top) }, true},
+		{"exchange", func() error { return exchange(f, "a", "d/b") }, false},
+		{"snapshot", func() error { return btrfs.Snapshot(top, "s", f.Open("a"), false) }, true},
+		{"read-only", func() error { return btrfs.SetReadOnly(f.Open("s"), true) }, true},
+		{"read-only again", func() error { return btrfs.SetReadOnly(f.Open("s"), true) }, false},
+		{"writable", func() error { return btrfs.SetReadOnly(f.Open("s"), false) }, true},
+		{"delete", func() error { return btrfs.DeleteByID(top, mustInfo(t, f.Open("s")).ID) }, false},
+		{"sync", func() error { return btrfs.Sync(top) }, true},
+	}
+	for _, step := range steps {
+		before := committed(t, f.Device())
+		requireNoError(t, step.call())
+		if after := committed(t, f.Device()); (after > before) != step.commits {
+			t.Errorf("%s: commit %d, then %d; want a commit: %v", step.name, before, after, step.commits)
+		}
+	}
+}
