@@ -1,0 +1,145 @@
+package testenv
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Tier is a class of tests by what they demand from the machine.
+type Tier string
+
+// The tiers. Tests without one run anywhere, as anyone.
+const (
+	TierRoot       Tier = "root"       // uid 0 in the initial user namespace
+	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
+	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
+	TierVM         Tier = "vm"         // VMTEST_KERNEL names a kernel, and there is a QEMU
+)
+
+// Environment variables that turn skipping into failing.
+const (
+	requireVariable = "EBB_REQUIRE" // comma separated tiers, or "all"
+	ciVariable      = "CI"          // "true": all tiers
+)
+
+// Need skips the test when the machine cannot run tests of a tier, and says
+// what is missing. Where the tier is required, by EBB_REQUIRE or CI, it fails
+// the test instead, so that nothing goes untested unnoticed.
+func Need(t testing.TB, tier Tier) {
+	t.Helper()
+	err := check(tier)
+	if err == nil {
+		return
+	}
+	if required(tier, os.Getenv(requireVariable), os.Getenv(ciVariable)) {
+		t.Fatalf("this test needs %q, which is required here, but: %v", tier, err)
+		return
+	}
+	t.Skipf("NOT RUN: this test needs %q: %v (%s=%s makes this a failure)", tier, err, requireVariable, tier)
+}
+
+func required(tier Tier, require, ci string) bool {
+	if ci == "true" {
+		return true
+	}
+	for word := range strings.SplitSeq(require, ",") {
+		if word = strings.TrimSpace(word); word == "all" || word == string(tier) {
+			return true
+		}
+	}
+	return false
+}
+
+func check(tier Tier) error {
+	switch tier {
+	case TierRoot:
+		return checkRoot()
+	case TierNamespaces:
+		return checkNamespaces()
+	case TierBtrfs:
+		return checkBtrfs()
+	case TierVM:
+		return checkVM()
+	}
+	return fmt.Errorf("unknown tier %q", tier)
+}
+
+// checkRoot tells real root from root in a user namespace, whose uid map is
+// not the identity map of all ids.
+func checkRoot() error {
+	if uid := os.Geteuid(); uid != 0 {
+		return fmt.Errorf("running as uid %d, not as root", uid)
+	}
+	uidMap, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(strings.Fields(string(uidMap)), []string{"0", "0", "4294967295"}) {
+		return errors.New("running in a user namespace")
+	}
+	return nil
+}
+
+func checkNamespaces() error {
+	if os.Getenv(namespaceVariable) == "" {
+		return errors.New("not in a mount namespace of its own: no namespaces here, or TestMain does not call RunInNamespaces")
+	}
+	return nil
+}
+
+func checkBtrfs() error {
+	if err := checkRoot(); err != nil {
+		return err
+	}
+	if _, err := findTool("mkfs.btrfs"); err != nil {
+		return err
+	}
+	if _, err := os.Stat(loopControl); err != nil {
+		return fmt.Errorf("no loop devices: %w", err)
+	}
+	fileSystems, err := os.ReadFile("/proc/filesystems")
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(strings.Fields(string(fileSystems)), "btrfs") {
+		return errors.New("btrfs is not in /proc/filesystems (modprobe btrfs)")
+	}
+	return nil
+}
+
+func checkVM() error {
+	kernel := os.Getenv("VMTEST_KERNEL")
+	if kernel == "" {
+		return errors.New("VMTEST_KERNEL is not set")
+	}
+	if _, err := os.Stat(kernel); err != nil {
+		return fmt.Errorf("VMTEST_KERNEL: %w", err)
+	}
+	for _, directory := range filepath.SplitList(os.Getenv("PATH")) {
+		if found, err := filepath.Glob(filepath.Join(directory, "qemu-system-*")); err == nil && len(found) > 0 {
+			return nil
+		}
+	}
+	return errors.New("no qemu-system-* in PATH")
+}
+
+// findTool looks in PATH and in the directories that root has in its PATH.
+func findTool(name string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
+		return path, nil
+	}
+	for _, directory := range []string{"/usr/sbin", "/sbin", "/run/current-system/sw/bin"} {
+		path := filepath.Join(directory, name)
+		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("find %s: %w", name, fs.ErrNotExist)
+}
