@@ -13,7 +13,9 @@ type Status struct {
 	Size     uint64
 	Device   uint64 // unix.Mkdev of the file system's anonymous or real device
 	MountID  uint64 // 0 where the kernel does not tell (before Linux 5.8)
+	Atime    unix.StatxTimestamp
 	Mtime    unix.StatxTimestamp
+	Rdev     uint64 // of a device node: what it is the node of
 	Attrs    uint64 // STATX_ATTR_*
 }
 
@@ -83,7 +85,8 @@ func statx(dirFd int, name string, flags int) (Status, error) {
 	}
 	return Status{
 		Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
-		Inode: st.Ino, Size: st.Size, Mtime: st.Mtime,
+		Inode: st.Ino, Size: st.Size, Atime: st.Atime, Mtime: st.Mtime,
+		Rdev:    unix.Mkdev(st.Rdev_major, st.Rdev_minor),
 		Device:  unix.Mkdev(st.Dev_major, st.Dev_minor),
 		MountID: st.Mnt_id, Attrs: st.Attributes,
 	}, nil

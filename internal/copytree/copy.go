@@ -1,0 +1,145 @@
+package copytree
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// ErrTooLarge is the error of a copy that would go beyond its limit.
+var ErrTooLarge = errors.New("too large")
+
+// Limit bounds a copy. Zero means that there is no bound.
+type Limit struct {
+	Files  uint64 // of every type, directories included
+	Copied uint64 // bytes that the file system cannot share
+}
+
+// Options of a copy.
+type Options struct {
+	Limit     Limit
+	SetID     bool // keep the set-user-ID and set-group-ID bits of files, and file capabilities
+	Devices   bool // copy device nodes; only sensible for a tree that was root's all along
+	NoSharing bool // never share data
+}
+
+// Copy makes name in the directory toDir a copy of the directory or regular
+// file that from is open on (O_PATH will do), and returns a descriptor of the
+// copy. There must be nothing of that name.
+//
+// Copied are owner, mode, times (ns), extended attributes with ACLs, the flag
+// FS_NOCOW_FL, holes, and hard links inside the tree. Symbolic links and FIFOs
+// are copied as such, sockets are left out: nobody listens on a copy. Nested
+// btrfs subvolumes become directories, and of mount points only the place
+// itself is made.
+//
+// After an error, [ErrTooLarge] among them, nothing is left of the copy. The
+// statistics then say how far it came.
+func Copy(from, toDir int, name string, o Options) (int, Stats, error) {
+	c := &copier{
+		options: o, links: map[inode]string{},
+		buffer: make([]byte, 64<<10), entries: make([]byte, entriesSize),
+	}
+	fd, err := c.copyTop(from, toDir, name)
+	if err != nil {
+		return -1, c.stats, fmt.Errorf("copy to %q: %w", name, err)
+	}
+	return fd, c.stats, nil
+}
+
+// copier is one copy on its way.
+type copier struct {
+	options Options
+	stats   Stats
+	mount   uint64 // the mount that is copied; others are not entered
+	top     int    // the copy of the top directory
+	links   map[inode]string
+	buffer  []byte // for data
+	entries []byte // for directories
+	cannot  bool // the file systems cannot share data
+	frames  []frame
+}
+
+// inode tells files apart that have more than one name.
+type inode struct{ device, number uint64 }
+
+func (c *copier) copyTop(from, toDir int, name string) (int, error) {
+	status, err := sys.Stat(from)
+	if err != nil {
+		return -1, err
+	}
+	c.mount = status.MountID
+	switch {
+	case status.IsDirectory():
+		return c.copyTopDirectory(from, &status, toDir, name)
+	case status.IsRegular():
+		return c.copyTopFile(from, &status, toDir, name)
+	}
+	return -1, fmt.Errorf("is a %s, neither a directory nor a regular file", status.TypeName())
+}
+
+func (c *copier) copyTopDirectory(from int, status *sys.Status, toDir int, name string) (int, error) {
+	if err := c.count(); err != nil {
+		return -1, err
+	}
+	source, err := openSourceDirectory(from)
+	if err != nil {
+		return -1, err
+	}
+	if err := sys.MakeDirectory(toDir, name, 0o700); err != nil {
+		unix.Close(source)
+		return -1, err
+	}
+	target, err := sys.OpenComponent(toDir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		unix.Close(source)
+		return -1, errors.Join(err, sys.Remove(toDir, name))
+	}
+	c.top = target
+	if err := c.copyTree(source, status); err != nil {
+		return -1, errors.Join(err, removeOpen(target, toDir, name))
+	}
+	return target, nil
+}
+
+func (c *copier) copyTopFile(from int, status *sys.Status, toDir int, name string) (int, error) {
+	if err := c.count(); err != nil {
+		return -1, err
+	}
+	source, err := sys.Reopen(from, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(source)
+	target, err := sys.CreateComponent(toDir, name, unix.O_RDWR, 0o600)
+	if err != nil {
+		return -1, err
+	}
+	if err := c.fillFile(source, target, status); err != nil {
+		unix.Close(target)
+		return -1, errors.Join(err, sys.Remove(toDir, name))
+	}
+	return target, nil
+}
+
+// count counts one more file.
+func (c *copier) count() error {
+	if limit := c.options.Limit.Files; limit > 0 && c.stats.Files >= limit {
+		return fmt.Errorf("%w: more than %d files", ErrTooLarge, limit)
+	}
+	c.stats.Files++
+	return nil
+}
+
+// spend counts bytes that are about to be copied.
+func (c *copier) spend(bytes int64) error {
+	limit := c.options.Limit.Copied
+	if limit > 0 && c.stats.Copied+uint64(bytes) > limit {
+		return fmt.Errorf("%w: more than %d bytes to copy", ErrTooLarge, limit)
+	}
+	c.stats.Copied += uint64(bytes)
+	return nil
+}
