@@ -1,6 +1,7 @@
 package btrfs
 
 import (
+	"errors"
 	"fmt"
 	"unsafe"
 
@@ -111,7 +112,7 @@ func requireSubvolume(fd int) error {
 // retry repeats a system call that a signal interrupted.
 func retry(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR { //nolint:errorlint // a bare errno
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -10,28 +10,25 @@ import (
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
-// withoutAdmin calls f on a thread without CAP_SYS_ADMIN. The thread ends with
-// it.
-func withoutAdmin(t *testing.T, f func()) {
-	t.Helper()
-	done := make(chan struct{})
+// withoutAdmin returns what call returns on a thread without CAP_SYS_ADMIN.
+func withoutAdmin(call func() error) error {
+	result := make(chan error)
 	go func() {
-		defer close(done)
 		runtime.LockOSThread() // and never unlock: the thread is not used again
 		header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 		var data [2]unix.CapUserData
 		if err := unix.Capget(&header, &data[0]); err != nil {
-			t.Error(err)
+			result <- err
 			return
 		}
 		data[0].Effective &^= 1 << unix.CAP_SYS_ADMIN
 		if err := unix.Capset(&header, &data[0]); err != nil {
-			t.Error(err)
+			result <- err
 			return
 		}
-		f()
+		result <- call()
 	}()
-	<-done
+	return <-result
 }
 
 // committed returns the number of the last commit, from the super block of the

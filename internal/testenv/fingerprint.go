@@ -2,6 +2,7 @@ package testenv
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -133,7 +134,7 @@ func hashFile(path string) (string, error) {
 // describeAttributes lists extended attributes, ACLs among them.
 func describeAttributes(path string) (string, error) {
 	names, err := readGrowing(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
-	if err == unix.ENOTSUP {
+	if errors.Is(err, unix.ENOTSUP) {
 		return "", nil
 	}
 	if err != nil {
@@ -159,7 +160,7 @@ func readGrowing(read func([]byte) (int, error)) ([]byte, error) {
 	for size := 256; ; size *= 4 {
 		buffer := make([]byte, size)
 		count, err := read(buffer)
-		if err == unix.ERANGE && size < 1<<16 {
+		if errors.Is(err, unix.ERANGE) && size < 1<<16 {
 			continue
 		}
 		if err != nil {
