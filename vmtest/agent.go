@@ -30,9 +30,6 @@ func (r Result) Err() error {
 	return fmt.Errorf("%s: status %d\nstdout: %s\nstderr: %s", strings.Join(r.Argv, " "), r.Status, r.Stdout, r.Stderr)
 }
 
-// errNoAgent is a command while nobody in the machine listens.
-var errNoAgent = errors.New("no agent is up in the machine")
-
 // errAgentGone is an agent that ended before its command did.
 var errAgentGone = errors.New("the agent went away")
 
@@ -42,7 +39,6 @@ type agent struct {
 	conn  io.ReadWriter
 
 	mu      sync.Mutex
-	up      bool
 	nextID  uint64
 	pending map[uint64]chan wire.Reply
 }
@@ -57,7 +53,7 @@ func (a *agent) listen() {
 	for {
 		line, err := in.ReadBytes('\n')
 		if err != nil {
-			a.drop(false)
+			a.drop()
 			return
 		}
 		var m wire.Message
@@ -66,8 +62,11 @@ func (a *agent) listen() {
 		}
 		switch {
 		case m.Hello != nil:
-			a.drop(true)
-			a.state.update(func() { a.state.hellos = append(a.state.hellos, *m.Hello) })
+			a.drop()
+			a.state.update(func() { a.state.hellos, a.state.listening = append(a.state.hellos, *m.Hello), true })
+		case m.Bye:
+			a.drop()
+			a.state.update(func() { a.state.listening = false })
 		case m.Reply != nil:
 			a.deliver(*m.Reply)
 		}
@@ -75,14 +74,13 @@ func (a *agent) listen() {
 }
 
 // drop gives up all commands of the agent before.
-func (a *agent) drop(up bool) {
+func (a *agent) drop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id, reply := range a.pending {
 		close(reply)
 		delete(a.pending, id)
 	}
-	a.up = up
 }
 
 func (a *agent) deliver(r wire.Reply) {
@@ -94,9 +92,12 @@ func (a *agent) deliver(r wire.Reply) {
 	}
 }
 
-// run runs a command in the machine and waits for its end. An error means that there is no result; a command that fails
-// is a result.
+// run runs a command in the machine, as soon as somebody there listens, and waits for its end. An error means that
+// there is no result; a command that fails is a result.
 func (a *agent) run(ctx context.Context, stdin string, argv []string) (Result, error) {
+	if err := a.state.wait(ctx, listening()); err != nil {
+		return Result{}, fmt.Errorf("run %q: wait for %s: %w", argv, listening(), err)
+	}
 	reply, err := a.send(stdin, argv)
 	if err != nil {
 		return Result{}, fmt.Errorf("run %q: %w", argv, err)
@@ -118,9 +119,6 @@ func (a *agent) run(ctx context.Context, stdin string, argv []string) (Result, e
 func (a *agent) send(stdin string, argv []string) (<-chan wire.Reply, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !a.up {
-		return nil, errNoAgent
-	}
 	a.nextID++
 	line, err := json.Marshal(wire.Request{ID: a.nextID, Argv: argv, Stdin: []byte(stdin)})
 	if err != nil {

@@ -20,7 +20,7 @@ const (
 	// suite is the Debian release that everything comes from: systemd 257, kernel 6.12, QEMU 10.
 	suite = "trixie"
 	// recipe is part of every cache key. It is to be raised when code that makes cached things changes its results.
-	recipe = "2"
+	recipe = "3"
 )
 
 // CacheEnv names the environment variable with the directory for all that is downloaded and built.

@@ -33,13 +33,16 @@ func (m *Machine) Reboot(ctx context.Context) error {
 	return m.Boot(ctx)
 }
 
+// killedBySIGTERM is the status of a command that the shutdown which it asked for has overtaken.
+const killedBySIGTERM = 128 + 15
+
 func (m *Machine) shutDown(ctx context.Context, verb, want string) error {
 	r, err := m.Run(ctx, "systemctl", "--no-block", verb)
-	// The agent may be stopped before it has answered.
+	// The agent, too, may be stopped before it has answered.
 	if err != nil && !errors.Is(err, errAgentGone) {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	if err := r.Err(); err != nil {
+	if err := r.Err(); err != nil && r.Status != killedBySIGTERM {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	if err := m.Wait(ctx, Off(), OffTimeout); err != nil {

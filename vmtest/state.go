@@ -20,6 +20,8 @@ type bootState struct {
 
 	console []byte
 	hellos  []wire.Hello
+	// listening is true from the hello of an agent to its end.
+	listening bool
 	// reason is QEMU's for the end, by the event SHUTDOWN of its machine protocol: "guest-reset", say.
 	reason string
 	off    bool
@@ -45,24 +47,35 @@ func (s *bootState) look(f func()) {
 	f()
 }
 
-// errOff is the end of QEMU before the event that was waited for.
-var errOff = errors.New("the machine went off")
+// Why an event will not come.
+var (
+	errOff       = errors.New("the machine went off")
+	errEmergency = errors.New("the machine went into emergency mode")
+)
 
-// wait returns when e has happened, when it cannot happen any more, or when the context ends.
+// wait returns when e has happened, when it cannot happen any more, or when the context ends. A machine that had been
+// in emergency mode before the call is taken to be on its way again.
 func (s *bootState) wait(ctx context.Context, e Event) error {
+	var before int
+	s.look(func() { before = e.troubles(s) })
 	for {
-		var reached, off bool
+		var reached bool
 		var changed chan struct{}
-		var end error
+		var hopeless error
 		s.look(func() {
-			reached, off, changed = e.reached(s), s.off, s.changed
-			end = fmt.Errorf("%w (%s)", errOff, s.ending())
+			reached, changed = e.reached(s), s.changed
+			switch {
+			case s.off:
+				hopeless = fmt.Errorf("%w (%s)", errOff, s.ending())
+			case e.troubles(s) > before:
+				hopeless = errEmergency
+			}
 		})
 		switch {
 		case reached:
 			return nil
-		case off:
-			return end
+		case hopeless != nil:
+			return hopeless
 		}
 		select {
 		case <-changed:

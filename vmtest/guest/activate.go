@@ -54,6 +54,7 @@ func makeDirs(root string) error {
 		path string
 		mode uint32
 	}{
+		{"bin", 0o755},
 		{"dev", 0o755},
 		{"etc", 0o755},
 		{"home", 0o755},
@@ -80,11 +81,13 @@ func makeDirs(root string) error {
 	return nil
 }
 
-// makeLinks stands in for what NixOS has in every binary: Debian's expect their files below /usr.
+// makeLinks stands in for what NixOS has in every binary: Debian's expect their files below /usr. As on NixOS, /bin is
+// a directory that has little more than a shell.
 func makeLinks(root, system string) error {
 	for _, l := range []struct{ target, path string }{
 		{filepath.Join(system, "usr"), "usr"},
-		{"usr/bin", "bin"},
+		{"../usr/bin/bash", "bin/bash"},
+		{"../usr/bin/sh", "bin/sh"},
 		{"usr/lib", "lib"},
 		{"usr/lib64", "lib64"},
 		{"usr/sbin", "sbin"},

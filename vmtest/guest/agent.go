@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -40,7 +41,16 @@ func serve(stage string) error {
 	if err := out.send(wire.Message{Hello: hello}); err != nil {
 		return err
 	}
-	return answer(bufio.NewReader(port), out)
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, syscall.SIGTERM)
+	ended := make(chan error, 1)
+	go func() { ended <- answer(bufio.NewReader(port), out) }()
+	select {
+	case <-stopped:
+		return out.send(wire.Message{Bye: true})
+	case err := <-ended:
+		return err
+	}
 }
 
 // answer reads requests and runs each beside the others, so that a command that hangs holds nobody up.

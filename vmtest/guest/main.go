@@ -5,11 +5,14 @@
 //	guest find-closure    what initrd-find-nixos-closure.service does
 //	guest activate        what initrd-nixos-activation.service does
 //	guest mark NAME       write a line on the console that the host waits for
+//
+// As /init, without arguments, it says that a machine has got this far, and ends it.
 package main
 
 import (
 	"fmt"
 	"os"
+	"syscall"
 
 	"github.com/ebb-nix/ebb/vmtest/internal/wire"
 )
@@ -23,6 +26,8 @@ func main() {
 
 func run(args []string) error {
 	switch {
+	case len(args) == 0 && os.Getpid() == 1:
+		return probe()
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
 	case len(args) == 1 && args[0] == "find-closure":
@@ -38,4 +43,13 @@ func run(args []string) error {
 // mark writes to the kernel log at a level that reaches the console whatever "quiet" and loglevel= say.
 func mark(name string) error {
 	return os.WriteFile("/dev/kmsg", []byte("<2>"+wire.MarkPrefix+name+"\n"), 0)
+}
+
+// probe is the whole of a machine that is only there to see whether it starts.
+func probe() error {
+	// The kernel has opened the console for its first process.
+	if _, err := fmt.Println(wire.MarkPrefix + "probe"); err != nil {
+		return err
+	}
+	return syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
 }

@@ -21,10 +21,11 @@ type Request struct {
 	Stdin []byte   `json:"stdin,omitempty"`
 }
 
-// Message is what the agent sends: a Hello when it has started, a Reply to each request.
+// Message is what the agent sends: a Hello when it has started, a Reply to each request, and Bye when it is stopped.
 type Message struct {
 	Hello *Hello `json:"hello,omitempty"`
 	Reply *Reply `json:"reply,omitempty"`
+	Bye   bool   `json:"bye,omitempty"`
 }
 
 // Hello says that an agent is ready for requests. An agent that was there before is gone by then.

@@ -1,0 +1,118 @@
+package vmtest_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ebb-nix/ebb/vmtest"
+	"github.com/ebb-nix/ebb/vmtest/files"
+	"github.com/ebb-nix/ebb/vmtest/testvm"
+)
+
+// standard is a machine with one btrfs disk: a root, the store, and a place for what shall stay.
+func standard(t *testing.T) *testvm.Machine {
+	t.Helper()
+	kit := testvm.Kit(t)
+	disk := testvm.Disk(t, kit, vmtest.DiskLayout{
+		Label: "nixos", Subvolumes: []string{"@", "@nix", "@persist"}, ReadOnly: []string{"@blank"}, Store: "@nix",
+		Files: []files.File{files.Text("@persist/etc/greeting", "hello\n")},
+	})
+	return testvm.New(t, kit, vmtest.Config{
+		Disks: []string{disk},
+		Fstab: []vmtest.Mount{
+			vmtest.Subvolume("nixos", "@", "/"),
+			vmtest.Subvolume("nixos", "@nix", "/nix"),
+			vmtest.Subvolume("nixos", "@persist", "/persist"),
+		},
+	})
+}
+
+func TestReboot(t *testing.T) {
+	m := standard(t)
+	m.Config.System = []files.File{files.Text("/etc/added", "by the test\n")}
+	if state := m.Boot(); state != "running" {
+		t.Errorf("after the first boot the system is %s: %s", state, m.Run("systemctl", "--failed"))
+	}
+	first := m.Run("cat", "/proc/sys/kernel/random/boot_id")
+	for _, c := range []struct{ path, want string }{
+		{"/persist/etc/greeting", "hello"},
+		{"/etc/added", "by the test"},
+		{"/proc/1/comm", "systemd"},
+	} {
+		if got := m.Run("cat", c.path); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.path, got, c.want)
+		}
+	}
+	if got := m.Run("stat", "-c", "%U %a %i", "/", "/persist/etc/greeting"); !strings.HasPrefix(got, "root 755 256\nroot 644 ") {
+		t.Errorf("owner, mode and inode of / and of a file that was on the disk: %q", got)
+	}
+	m.Shell("echo kept > /persist/kept; echo root > /on-root")
+
+	m.Config.Params = []string{"vmtest.word=42"}
+	m.Config.Clock = time.Date(2031, 2, 3, 4, 5, 6, 0, time.UTC)
+	if state := m.Reboot(); state != "running" {
+		t.Errorf("after the second boot the system is %s: %s", state, m.Run("systemctl", "--failed"))
+	}
+	if got := m.Run("cat", "/proc/sys/kernel/random/boot_id"); got == first {
+		t.Errorf("boot id %s is that of the boot before", got)
+	}
+	if got := m.Run("cat", "/persist/kept", "/on-root"); got != "kept\nroot" {
+		t.Errorf("files of the boot before: %q", got)
+	}
+	if got := m.Run("cat", "/proc/cmdline"); !strings.Contains(got, "vmtest.word=42") {
+		t.Errorf("kernel command line without the parameter: %s", got)
+	}
+	if got := m.Run("date", "-u", "+%F"); got != "2031-02-03" {
+		t.Errorf("the clock shows %s", got)
+	}
+	m.Off()
+}
+
+func TestEmergency(t *testing.T) {
+	m := standard(t)
+	m.Config.Initrd = vmtest.Unit("broken.service", "[Unit]\nDefaultDependencies=no\nBefore=initrd-fs.target\n"+
+		"OnFailure=emergency.target\nOnFailureJobMode=isolate\n"+
+		"[Service]\nType=oneshot\nExecStart=/bin/cat /missing\n", "initrd-fs.target.requires")
+	m.BootTo(vmtest.InitrdEmergency())
+	if got := m.Try("systemctl", "is-failed", "broken.service").Stdout; got != "failed\n" {
+		t.Errorf("broken.service is %q", got)
+	}
+	if got := m.Run("cat", "/etc/initrd-release"); !strings.Contains(got, "ebb-vmtest") {
+		t.Errorf("commands do not run in the initrd: %q", got)
+	}
+	// The shell on the console is a real one.
+	m.WaitFor(vmtest.Console(`Press Enter for system maintenance`))
+	m.Typed("\n")
+	m.WaitFor(vmtest.Console(`# `))
+	m.Typed("echo six times seven is $((6*7))\n")
+	m.WaitFor(vmtest.Console(`six times seven is 42`))
+	// Repaired by hand, the boot goes on.
+	m.Run("systemctl", "mask", "--runtime", "broken.service")
+	m.Run("systemctl", "--no-block", "default")
+	m.WaitFor(vmtest.SystemUp())
+	m.Off()
+}
+
+func TestPowerCut(t *testing.T) {
+	m := standard(t)
+	m.Boot()
+	m.Shell("echo 1 > /persist/synced; sync; echo 1 > /persist/unsynced")
+	m.Cut()
+	if state := m.Boot(); state != "running" {
+		t.Errorf("after the power cut the system is %s", state)
+	}
+	if got := m.Run("cat", "/persist/synced"); got != "1" {
+		t.Errorf("a file that was synced before the power cut has %q", got)
+	}
+}
+
+func TestMissingDisk(t *testing.T) {
+	m := standard(t)
+	m.Config.Disks = nil
+	m.Config.Params = []string{"systemd.default_device_timeout_sec=5s"}
+	m.BootTo(vmtest.InitrdEmergency())
+	if got := m.Run("journalctl", "-b", "--output=cat", "--unit=sysroot.mount"); !strings.Contains(got, "ependency failed") {
+		t.Errorf("journal of sysroot.mount: %s", got)
+	}
+}

@@ -1,0 +1,196 @@
+// Package testvm gives tests machines: prepared once, booted, cleaned up after a test that passed, and left with their
+// logs after one that failed.
+package testvm
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/vmtest"
+)
+
+// Environment variables.
+const (
+	// enableEnv must be 1 for machines to be booted at all.
+	enableEnv = "EBB_VM"
+	// requireEnv, a list with commas, makes what is missing a failure if it has "vm" or "all".
+	requireEnv = "EBB_REQUIRE"
+	// logsEnv is the directory for the files of machines. The default is that for temporary files.
+	logsEnv = "EBB_VMTEST_LOGS"
+)
+
+// Kit prepares what machines are made of. A test where machines are not wanted or not to be had is skipped, or fails
+// where they are required.
+func Kit(t testing.TB) *vmtest.Kit {
+	t.Helper()
+	required := slices.ContainsFunc(strings.Split(os.Getenv(requireEnv), ","), func(word string) bool {
+		return word == "vm" || word == "all"
+	})
+	if os.Getenv(enableEnv) != "1" {
+		if required {
+			t.Fatalf("machines are required (%s), but %s=1 is not set", requireEnv, enableEnv)
+		}
+		t.Skipf("NOT RUN: this test boots machines, and %s=1 is not set", enableEnv)
+	}
+	kit, err := vmtest.Prepare(t.Context(), vmtest.Options{Log: os.Stderr})
+	if err == nil {
+		return kit
+	}
+	if required || os.Getenv("CI") == "true" {
+		t.Fatalf("machines are required: %v", err)
+	}
+	t.Skipf("NOT RUN: %v", err)
+	return nil
+}
+
+// Machine is a vmtest.Machine whose troubles end the test.
+type Machine struct {
+	*vmtest.Machine
+	t testing.TB
+}
+
+// New returns a machine that is off. It is switched off at the end of the test. Its files are removed then if the test
+// has passed.
+func New(t testing.TB, kit *vmtest.Kit, c vmtest.Config) *Machine {
+	t.Helper()
+	dir, err := os.MkdirTemp(os.Getenv(logsEnv), "vmtest-"+strings.ReplaceAll(t.Name(), "/", "-")+"-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := kit.NewMachine(dir, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cleanUp(t, m, dir) })
+	return &Machine{Machine: m, t: t}
+}
+
+func cleanUp(t testing.TB, m *vmtest.Machine, dir string) {
+	if t.Failed() {
+		keepJournal(t, m, dir)
+	}
+	if err := m.PowerCut(); err != nil {
+		t.Error(err)
+	}
+	if t.Failed() {
+		t.Logf("the machine's disks and logs are in %s", dir)
+		return
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// keepJournal saves the journal of a machine that a test has failed with, as far as the machine can still give it, and
+// shows the warnings in it.
+func keepJournal(t testing.TB, m *vmtest.Machine, dir string) {
+	ctx, cancel := context.WithTimeout(context.Background(), vmtest.CommandTimeout) // that of the test is over
+	defer cancel()
+	journal := func(args ...string) string {
+		argv := append([]string{"journalctl", "--boot", "--no-pager", "--no-hostname", "--output=short-monotonic"}, args...)
+		r, err := m.Run(ctx, argv...)
+		if err != nil {
+			return err.Error()
+		}
+		return r.Stdout + r.Stderr
+	}
+	t.Logf("warnings in the journal:\n%s", journal("--priority=warning"))
+	if err := os.WriteFile(filepath.Join(dir, "journal.txt"), []byte(journal()), 0o644); err != nil {
+		t.Error(err)
+	}
+}
+
+// Disk returns a disk image with this layout.
+func Disk(t testing.TB, kit *vmtest.Kit, layout vmtest.DiskLayout) string {
+	t.Helper()
+	disk, err := kit.Disk(t.Context(), layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return disk
+}
+
+// Boot switches the machine on and waits until its system has started as far as it will. It returns systemd's word for
+// that: "running", or "degraded".
+func (m *Machine) Boot() string {
+	m.t.Helper()
+	m.check(m.Machine.Boot(m.t.Context()))
+	return m.waitSystem()
+}
+
+// Reboot is an orderly restart, and then as Boot.
+func (m *Machine) Reboot() string {
+	m.t.Helper()
+	m.check(m.Machine.Reboot(m.t.Context()))
+	return m.waitSystem()
+}
+
+// BootTo switches the machine on and waits for an event.
+func (m *Machine) BootTo(e vmtest.Event) {
+	m.t.Helper()
+	m.check(m.Machine.Boot(m.t.Context()))
+	m.WaitFor(e)
+}
+
+// WaitFor waits for an event as long as a boot may take.
+func (m *Machine) WaitFor(e vmtest.Event) {
+	m.t.Helper()
+	m.check(m.Wait(m.t.Context(), e, vmtest.BootTimeout))
+}
+
+func (m *Machine) waitSystem() string {
+	m.t.Helper()
+	m.WaitFor(vmtest.SystemUp())
+	return strings.TrimSpace(m.Try("systemctl", "is-system-running", "--wait").Stdout)
+}
+
+// Off shuts the machine down in order.
+func (m *Machine) Off() {
+	m.t.Helper()
+	m.check(m.PowerOff(m.t.Context()))
+}
+
+// Cut cuts the power.
+func (m *Machine) Cut() {
+	m.t.Helper()
+	m.check(m.PowerCut())
+}
+
+// Try runs a command in the machine that may fail.
+func (m *Machine) Try(argv ...string) vmtest.Result {
+	m.t.Helper()
+	r, err := m.Machine.Run(m.t.Context(), argv...)
+	m.check(err)
+	return r
+}
+
+// Run runs a command in the machine that must end well, and returns what it wrote, without the last newline.
+func (m *Machine) Run(argv ...string) string {
+	m.t.Helper()
+	r := m.Try(argv...)
+	m.check(r.Err())
+	return strings.TrimSuffix(r.Stdout, "\n")
+}
+
+// Shell runs a script of sh(1) that must end well, and returns what it wrote.
+func (m *Machine) Shell(script string) string {
+	m.t.Helper()
+	return m.Run("sh", "-euc", script)
+}
+
+func (m *Machine) check(err error) {
+	m.t.Helper()
+	if err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Typed types on the console.
+func (m *Machine) Typed(text string) {
+	m.t.Helper()
+	m.check(m.Type(text))
+}
