@@ -50,9 +50,9 @@ func ParseDirectoryName(name string) (number uint64, ok bool) {
 // Numbers returns the numbers of the archived roots in the directory, in
 // ascending order. Names that are no numbers are passed over.
 func Numbers(archiveFd int) ([]uint64, error) {
-	names, err := readNames(archiveFd)
+	names, err := Names(archiveFd)
 	if err != nil {
-		return nil, fmt.Errorf("read archive: %w", err)
+		return nil, err
 	}
 	var numbers []uint64
 	for _, name := range names {
@@ -64,18 +64,19 @@ func Numbers(archiveFd int) ([]uint64, error) {
 	return numbers, nil
 }
 
-func readNames(dirFd int) ([]string, error) {
+// Names returns the names in an open directory, in no particular order.
+func Names(dirFd int) ([]string, error) {
 	fd, err := unix.Openat(dirFd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read directory: %w", err)
 	}
-	dir := os.NewFile(uintptr(fd), "archive")
+	dir := os.NewFile(uintptr(fd), ".")
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
-	if errors.Is(err, io.EOF) {
-		err = nil
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("read directory: %w", err)
 	}
-	return names, err
+	return names, nil
 }
 
 // LastSequence returns the last number that was given out as the directory

@@ -113,3 +113,24 @@ func MoveMount(mount, target int) error {
 func NoSuchCall(err error) bool {
 	return errors.Is(err, unix.ENOSYS)
 }
+
+// Reconfigure changes options of the mounted file system whose mount's root is
+// open as dirFd, as a remount does. fspick(2), Linux 5.2.
+func Reconfigure(dirFd int, options []Option) error {
+	ctx, err := retryInt(func() (int, error) {
+		return unix.Fspick(dirFd, "", unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH|unix.FSPICK_NO_AUTOMOUNT)
+	})
+	if err != nil {
+		return fmt.Errorf("fspick: %w", err)
+	}
+	defer unix.Close(ctx)
+	for _, o := range options {
+		if err := setOption(ctx, o); err != nil {
+			return contextError(ctx, fmt.Sprintf("set option %q", o), err)
+		}
+	}
+	if err := retry(func() error { return unix.FsconfigReconfigure(ctx) }); err != nil {
+		return contextError(ctx, "reconfigure", err)
+	}
+	return nil
+}

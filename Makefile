@@ -1,0 +1,56 @@
+# Everything a developer does here. "make help" lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+GOFUMPT := go run mvdan.cc/gofumpt@v0.12.0
+STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GO_PACKAGES := ./...
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build build/ebb, static and stripped, as it goes into the initrd
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/ebb ./cmd/ebb
+
+.PHONY: demo
+demo: ## boot a virtual machine twice and watch what is gone and what is kept
+	scripts/install-tools demo
+	go run ./vmtest/demo
+
+.PHONY: test
+test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, virtual machines
+	scripts/install-tools test
+	$(MAKE) lint test-host test-vm
+
+.PHONY: test-host
+test-host: ## run the tests that need no virtual machine, with the race detector
+	EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),"root,namespaces,btrfs",$(EBB_REQUIRE)) go test -race $(GO_PACKAGES)
+
+.PHONY: test-vm
+test-vm: ## run the reboot tests in virtual machines
+	EBB_VM=1 EBB_REQUIRE=vm go test -count=1 -timeout 80m ./vmtest/...
+
+.PHONY: lint
+lint: ## check the format and run the linters
+	test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)"
+	go vet $(GO_PACKAGES)
+	$(STATICCHECK) $(GO_PACKAGES)
+	shellcheck scripts/* .ci/run
+	go mod tidy -diff
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser for FUZZTIME each (30s)
+	scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## measure against the limits: C programs, shell scripts, mount units
+	scripts/install-tools bench
+	go run ./bench
+
+.PHONY: clean
+clean: ## remove what was built here; downloads for the virtual machines stay
+	rm -rf build

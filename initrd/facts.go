@@ -1,0 +1,199 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// Facts is what the disk says before a rollback; [Plan] needs nothing else.
+type Facts struct {
+	ArchiveExists bool
+	Highest       uint64 // the highest number of an archived root, also of one in the trash
+	Used          uint64 // the highest number ever given out, as far as the disk knows
+	Next          *NextFacts
+	Members       []MemberFacts // the root first
+	// Newest is meta.json of the newest archived root, nil when there is none
+	// or it cannot be read. It tells which boot the present root was made for.
+	Newest *archive.Info
+}
+
+// MemberFacts is one subvolume that is to be made fresh.
+type MemberFacts struct {
+	Name  string // in the archive
+	Path  string // of the live one
+	Live  *Identity
+	From  string // the snapshot that the fresh one is made from
+	Blank *Identity
+}
+
+// Identity tells one subvolume from all others, wherever it is moved.
+type Identity struct {
+	ID   uint64
+	UUID btrfs.UUID
+}
+
+// NextFacts is a rollback that was begun and not ended.
+type NextFacts struct {
+	Info    *archive.Info // nil when there is none, or Damaged
+	Damaged error         // why meta.json cannot be read
+	Staged  map[string]Identity
+}
+
+// readFacts looks at the disk below the top-level subvolume. copyOf is the
+// archived root that the fresh one is to be a copy of, 0 for none.
+func readFacts(topFd int, root *config.Root, copyOf uint64) (*Facts, error) {
+	facts := &Facts{}
+	members := append([]config.Also{{Name: archive.Root, Subvolume: root.Subvolume, Blank: root.Blank}}, root.Also...)
+	for _, m := range members {
+		member := MemberFacts{Name: m.Name, Path: m.Subvolume, From: m.Blank}
+		if copyOf > 0 {
+			member.From = path.Join(root.Archive, archive.DirectoryName(copyOf), m.Name)
+		}
+		if err := member.read(topFd); err != nil {
+			return nil, err
+		}
+		facts.Members = append(facts.Members, member)
+	}
+	if copyOf > 0 && facts.Members[0].Blank == nil {
+		return nil, &refusal{
+			reason: fmt.Sprintf("there is no archived root %d to make a copy of", copyOf),
+			hint:   "ebb roots lists what there is",
+		}
+	}
+	return facts, facts.readArchive(topFd, root.Archive)
+}
+
+func (m *MemberFacts) read(topFd int) (err error) {
+	if m.Live, err = identify(topFd, m.Path); err != nil {
+		return err
+	}
+	if m.From == "" {
+		return nil
+	}
+	m.Blank, err = identify(topFd, m.From)
+	return err
+}
+
+// identify returns the subvolume at a path below the top level, nil when there
+// is nothing, and an error when something else is there.
+func identify(topFd int, subvolume string) (*Identity, error) {
+	fd, err := sys.OpenBeneath(topFd, subvolume, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return nil, notASubvolume(subvolume)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open subvolume %q: %w", subvolume, err)
+	}
+	defer unix.Close(fd)
+	is, err := btrfs.IsSubvolume(fd)
+	if err != nil {
+		return nil, fmt.Errorf("look at subvolume %q: %w", subvolume, err)
+	}
+	if !is {
+		return nil, notASubvolume(subvolume)
+	}
+	info, err := btrfs.Info(fd)
+	if err != nil {
+		return nil, fmt.Errorf("look at subvolume %q: %w", subvolume, err)
+	}
+	return &Identity{ID: info.ID, UUID: info.UUID}, nil
+}
+
+func notASubvolume(name string) error {
+	return &refusal{
+		reason: fmt.Sprintf("%q is there and is not a subvolume", name),
+		hint:   "btrfs subvolume list shows the names; the config has to name a subvolume",
+	}
+}
+
+func (f *Facts) readArchive(topFd int, name string) error {
+	fd, err := archive.Open(topFd, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	f.ArchiveExists = true
+	numbers, err := archive.Numbers(fd)
+	if err != nil {
+		return err
+	}
+	if len(numbers) > 0 {
+		f.Highest = numbers[len(numbers)-1]
+		f.Newest = readNewest(fd, f.Highest)
+	}
+	if trash, err := sys.OpenComponent(fd, archive.Trash, unix.O_RDONLY|unix.O_DIRECTORY); err == nil {
+		defer unix.Close(trash)
+		if numbers, err := archive.Numbers(trash); err == nil && len(numbers) > 0 {
+			f.Highest = max(f.Highest, numbers[len(numbers)-1])
+		}
+	}
+	f.Used = max(f.Highest, archive.LastSequence(fd))
+	f.Next, err = readNext(fd)
+	if f.Next != nil && f.Next.Info != nil {
+		f.Used = max(f.Used, f.Next.Info.Sequence)
+	}
+	return err
+}
+
+// readNewest is best effort: without it the archive knows less about the root
+// that is moved into it, nothing else.
+func readNewest(archiveFd int, number uint64) *archive.Info {
+	fd, err := sys.OpenComponent(archiveFd, archive.DirectoryName(number), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	info, err := archive.ReadInfo(fd)
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+func readNext(archiveFd int) (*NextFacts, error) {
+	fd, err := sys.OpenComponent(archiveFd, archive.Next, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", archive.Next, err)
+	}
+	defer unix.Close(fd)
+	next := &NextFacts{Staged: map[string]Identity{}}
+	next.Info, err = archive.ReadInfo(fd)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		next.Damaged = err
+	}
+	names, err := archive.Names(fd)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		id, err := identify(fd, name)
+		if errors.Is(err, ErrRefused) {
+			continue // meta.json, or what somebody has put there
+		}
+		if err != nil {
+			return nil, err
+		}
+		if id != nil {
+			next.Staged[name] = *id
+		}
+	}
+	return next, nil
+}

@@ -1,0 +1,103 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// ErrRefused is the error of a guard: nothing was changed, because going on
+// could have lost data.
+var ErrRefused = errors.New("refused")
+
+// refusal is a guard's word, with what to do about it.
+type refusal struct {
+	reason string
+	hint   string
+}
+
+func (r *refusal) Error() string        { return r.reason }
+func (r *refusal) Is(target error) bool { return target == ErrRefused }
+
+// Hint returns what a person can do about err, if its author knew.
+func Hint(err error) string {
+	var r *refusal
+	if errors.As(err, &r) {
+		return r.hint
+	}
+	for _, known := range hints {
+		if errors.Is(err, known.err) {
+			return known.hint
+		}
+	}
+	return ""
+}
+
+// hints for what the kernel says.
+var hints = []struct {
+	err  error
+	hint string
+}{
+	{unix.ENOSPC, "the file system is full: free space in the running system, ebb prune deletes archived roots"},
+	{unix.EDQUOT, "a quota is used up: raise it, or delete archived roots with ebb prune"},
+	{unix.EROFS, "the file system is read-only: look for errors in dmesg, check it with btrfs check"},
+	{unix.EIO, "the device gives errors: look into dmesg, save your data"},
+	{unix.ENODEV, "the kernel has no such file system: is the btrfs module in the initrd?"},
+	{unix.ENOENT, "is the name right? ls /dev/disk/by-* shows which disks are there"},
+}
+
+// guardSysroot refuses when something is mounted where the root will be: the
+// machine runs on the subvolume already, or is about to.
+func guardSysroot(sysroot string, table []mounts.MountInfo) error {
+	for _, m := range table {
+		if m.MountPoint == sysroot {
+			return &refusal{
+				reason: fmt.Sprintf("%s is mounted already (%s from %s)", sysroot, m.Type, m.Source),
+				hint:   "a rollback has to run before the root is mounted; the next boot will make one",
+			}
+		}
+	}
+	return nil
+}
+
+// guardLiveRoot refuses when a subvolume that would be moved aside is mounted
+// somewhere. The kernel would do it, and whoever writes there would go on
+// writing into the archive.
+func guardLiveRoot(members []MemberFacts, table []mounts.MountInfo) error {
+	for _, m := range table {
+		if m.Type != "btrfs" {
+			continue
+		}
+		for _, member := range members {
+			if member.Live != nil && within(strings.TrimPrefix(m.Root, "/"), member.Path) && isMountOf(m.MountPoint, member.Live.UUID) {
+				return &refusal{
+					reason: fmt.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
+					hint:   "unmount it, or let the next boot make the rollback",
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// isMountOf reports whether what is at target lies in the subvolume of that
+// uuid. Device numbers would not tell: btrfs shows another one in mountinfo
+// than in stat(2). Worst case of a target that cannot be opened: it is taken
+// for another file system's subvolume of the same name.
+func isMountOf(target string, subvolume btrfs.UUID) bool {
+	fd, err := unix.Open(target, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	info, err := btrfs.Info(fd)
+	return err == nil && info.UUID == subvolume
+}
+
+// within reports whether the clean path p is dir or lies below it.
+func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }

@@ -1,0 +1,148 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/cmdline"
+)
+
+// A hibernated machine's memory holds the old root mounted and dirty. A
+// rollback beneath it, and then a resume, is the same file system mounted
+// twice: it is destroyed. So a pending image is a reason to touch nothing.
+
+// swapSignatureLength is the length of the mark at the end of a swap area's
+// first page: SWAPSPACE2, or S1SUSPEND while it holds an image (struct
+// swsusp_header in kernel/power/swap.c).
+const swapSignatureLength = 10
+
+const hibernationSignature = "S1SUSPEND\x00"
+
+// hibernateLocation is where systemd notes what to resume from
+// (systemd-hibernate-resume-generator(8)).
+const hibernateLocation = "HibernateLocation-8cf2644b-4b0b-428f-9387-6d876050dc67"
+
+// resumeSources is where traces of a hibernated machine are looked for; the
+// fields are there so that tests can have their own.
+type resumeSources struct {
+	efivars  string // /sys/firmware/efi/efivars
+	sysPower string // /sys/power
+	dev      string // /dev
+}
+
+func systemResumeSources() resumeSources {
+	return resumeSources{efivars: "/sys/firmware/efi/efivars", sysPower: "/sys/power", dev: "/dev"}
+}
+
+// guardHibernation refuses while a hibernation image is pending. It only
+// reads. With "noresume" on the kernel command line the kernel will not resume
+// whatever is there, so a stale signature does not keep the root for ever.
+func guardHibernation(p cmdline.Parameters, from resumeSources) error {
+	if _, set := p.Get(parameterNoResume); set {
+		return nil
+	}
+	if _, err := os.Stat(filepath.Join(from.efivars, hibernateLocation)); err == nil {
+		return pendingImage("the EFI variable HibernateLocation")
+	}
+	for _, candidate := range resumeDevices(p, from) {
+		pending, err := hasHibernationImage(candidate.path, candidate.pageOffset)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENXIO) {
+			continue // the kernel could not resume from it either
+		}
+		if err != nil {
+			return &refusal{
+				reason: fmt.Sprintf("cannot tell whether %s holds a hibernation image: %v", candidate.path, err),
+				hint:   "boot with \"noresume\" to give up an image that may be there",
+			}
+		}
+		if pending {
+			return pendingImage(candidate.path)
+		}
+	}
+	return nil
+}
+
+func pendingImage(where string) error {
+	return &refusal{
+		reason: "a hibernation image is pending on " + where,
+		hint:   "resume it; if it is stale, boot once with \"noresume\"",
+	}
+}
+
+// resumeDevice is a place that the kernel may resume from.
+type resumeDevice struct {
+	path       string
+	pageOffset int64 // of the swap header: that of a swap file, 0 for a partition
+}
+
+func resumeDevices(p cmdline.Parameters, from resumeSources) []resumeDevice {
+	var list []resumeDevice
+	if value, ok := p.Get(parameterResume); ok && value != "" {
+		offset, _ := p.Get(parameterOffset)
+		list = append(list, resumeDevice{devicePath(value, from.dev), decimal(offset)})
+	}
+	// "major:minor", 0:0 when none is set (Documentation/ABI/testing/sysfs-power).
+	number := firstLine(filepath.Join(from.sysPower, "resume"))
+	if number != "" && number != "0:0" {
+		offset := firstLine(filepath.Join(from.sysPower, "resume_offset"))
+		list = append(list, resumeDevice{filepath.Join(from.dev, "block", number), decimal(offset)})
+	}
+	return list
+}
+
+// devicePath turns resume= into a path: a path stays, LABEL= and the like
+// become the links that udev makes.
+func devicePath(value, dev string) string {
+	for prefix, directory := range map[string]string{
+		"UUID=": "by-uuid", "LABEL=": "by-label", "PARTUUID=": "by-partuuid", "PARTLABEL=": "by-partlabel",
+	} {
+		if name, ok := strings.CutPrefix(value, prefix); ok {
+			return filepath.Join(dev, "disk", directory, filepath.Base(name))
+		}
+	}
+	return value
+}
+
+func hasHibernationImage(path string, pageOffset int64) (bool, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false, fmt.Errorf("open %s: %w", path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer f.Close()
+	page := int64(os.Getpagesize())
+	mark := make([]byte, swapSignatureLength)
+	_, err = f.ReadAt(mark, (pageOffset+1)*page-swapSignatureLength)
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, nil // shorter than a swap header
+	case err != nil:
+		return false, err
+	}
+	return string(mark) == hibernationSignature, nil
+}
+
+func firstLine(path string) string {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	line, _, _ := strings.Cut(string(data), "\n")
+	return strings.TrimSpace(line)
+}
+
+func decimal(text string) int64 {
+	n, err := strconv.ParseInt(text, 10, 48)
+	if err != nil || n < 0 {
+		return 0
+	}
+	return n
+}

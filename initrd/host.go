@@ -1,0 +1,65 @@
+package initrd
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// Host is the machine that a command works on, as far as it does not stand in
+// the config.
+type Host struct {
+	RunDir      string // where the boot record is, /run/ebb
+	Sysroot     string // where the new root is or will be mounted, /sysroot
+	BootID      string
+	Kernel      string // uname -r
+	CommandLine cmdline.Parameters
+	Log         *kmsg.Logger
+}
+
+// bootIDPath tells boots apart; it is new at each boot and not a secret
+// (random(4)).
+const bootIDPath = "/proc/sys/kernel/random/boot_id"
+
+// NewHost reads what the kernel tells about this boot.
+func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
+	id, err := sys.ReadPath(bootIDPath, 128)
+	if err != nil {
+		return nil, fmt.Errorf("read boot id: %w", err)
+	}
+	line, err := sys.ReadPath(cmdline.Path, cmdline.MaxBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read kernel command line: %w", err)
+	}
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	return &Host{
+		RunDir: runDir, Sysroot: sysroot, Log: log,
+		BootID:      strings.TrimSpace(string(id)),
+		Kernel:      unix.ByteSliceToString(name.Release[:]),
+		CommandLine: cmdline.Parse(string(line)),
+	}, nil
+}
+
+// boot describes this boot for the archive. NixOS boots a system by naming its
+// init: init=/nix/store/...-nixos-system-.../init.
+func (h *Host) boot() archive.Boot {
+	init, _ := h.CommandLine.Get("init")
+	system, _ := strings.CutSuffix(init, "/init")
+	return archive.Boot{ID: h.BootID, Time: time.Now().Round(0), Kernel: h.Kernel, System: system}
+}
+
+// info announces a change of state before it is made.
+func (h *Host) info(format string, args ...any) { h.Log.Log(kmsg.Info, format, args...) }
+
+// refusal says what was left undone, and why.
+func (h *Host) refusal(format string, args ...any) { h.Log.Log(kmsg.Refusal, format, args...) }

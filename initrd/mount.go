@@ -1,0 +1,140 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// ErrEntries is the error of a run that could not bring every entry into
+// place; which ones stands in the record.
+var ErrEntries = errors.New("not every entry is in place")
+
+// Mount brings the entries into place below dir and adds them to the boot
+// record, whatever comes of it. A second run finds them in place and does
+// nothing.
+func (h *Host) Mount(cfg *config.Config, dir string) error {
+	record := &MountRecord{State: StateDone, Started: time.Now().Round(0)}
+	if !mountsWanted(h.CommandLine) {
+		record.State, record.Reason = StateKept, "the kernel command line says "+parameterMount+"=no"
+		h.refusal("bringing in no entries: %s", record.Reason)
+		return h.finishMount(record, nil)
+	}
+	root, err := h.EntryRoot(cfg, dir)
+	if err != nil {
+		return h.finishMount(record, err)
+	}
+	defer unix.Close(root.Fd)
+	report := root.Mount()
+	record.Entries = report.Entries
+	for _, note := range report.Notes {
+		record.Problems = append(record.Problems, Problem{Text: note})
+	}
+	if failed := report.Failed(); failed > 0 {
+		err = fmt.Errorf("%w: %d of %d are missing", ErrEntries, failed, len(report.Entries))
+	}
+	return h.finishMount(record, err)
+}
+
+// MountImpossible records that the entries could not even be tried. It
+// returns err.
+func (h *Host) MountImpossible(err error) error {
+	return h.finishMount(&MountRecord{Started: time.Now().Round(0)}, err)
+}
+
+// EntryRoot gathers what bringing entries in needs: the open root, and where
+// the root that was archived in this boot can be seen. The caller closes Fd.
+func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open root: %w", err)
+	}
+	return &mounts.Root{
+		Fd: fd, Dir: dir,
+		Stores: cfg.Stores, Adopt: cfg.Adopt,
+		OldRoot:      h.oldRoot(),
+		NewSubvolume: btrfs.CreateSubvolume,
+		Observe:      func(s mounts.Step) { h.Log.Log(kmsg.Info, "%s", s) },
+		Utab:         mounts.DefaultUtab,
+	}, nil
+}
+
+// oldRoot returns how to open the root that this boot has archived, nil when
+// it has archived none. It is mounted detached, read-only, without devices and
+// set-id programs.
+func (h *Host) oldRoot() func() (int, error) {
+	record, err := ReadRecord(h.RunDir, h.BootID)
+	if err != nil || record.Rollback == nil || record.Rollback.State != StateDone {
+		return nil
+	}
+	root, made := record.Rollback.Subvolume("root")
+	if !made || root.OldID == 0 {
+		return nil
+	}
+	return func() (int, error) {
+		device, err := resolveDevice(record.Rollback.Device)
+		if err != nil {
+			return -1, err
+		}
+		fd, err := sys.NewMount("btrfs", []sys.Option{
+			{Key: "source", Value: device},
+			{Key: "subvolid", Value: fmt.Sprint(root.OldID)},
+		}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
+		if err != nil {
+			return -1, fmt.Errorf("open the archived root: %w", err)
+		}
+		return fd, nil
+	}
+}
+
+// finishMount completes the record and says how it ended: a line for each
+// entry that is not in place, and one for all.
+func (h *Host) finishMount(record *MountRecord, err error) error {
+	record.Seconds = secondsSince(record.Started)
+	if err != nil {
+		record.State, record.Reason, record.Hint = StateFailed, err.Error(), Hint(err)
+	}
+	for _, e := range record.Entries {
+		if !e.OK() {
+			h.refusal("entry %s of store %s is not in place: %s", e.Path, e.Store, e.Reason)
+		}
+	}
+	for _, p := range record.Problems {
+		h.refusal("%s", p.Text)
+	}
+	recordErr := h.updateRecord(func(r *Record) {
+		keepHistory(r.Mount, record)
+		r.Mount = record
+	})
+	if err == nil && record.State == StateDone {
+		h.info("%d entries are in place (%.3f s)", len(record.Entries), record.Seconds)
+	}
+	return errors.Join(err, recordErr)
+}
+
+// keepHistory carries over what an earlier run in this boot told of entries
+// that the later one found in place.
+func keepHistory(earlier, later *MountRecord) {
+	if earlier == nil {
+		return
+	}
+	known := map[string]mounts.EntryResult{}
+	for _, e := range earlier.Entries {
+		if e.State == mounts.InPlace {
+			known[e.Path] = e
+		}
+	}
+	for i, e := range later.Entries {
+		if before, ok := known[e.Path]; ok && e.State == mounts.Already && before.Source == e.Source {
+			later.Entries[i] = before
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package initrd
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/config"
+)
+
+// Action is what a step of a rollback does.
+type Action string
+
+// The actions, each of them one change on the disk.
+const (
+	MakeArchive Action = "make-archive" // the archive's directory
+	Drop        Action = "drop"         // a rollback that never came to its exchange, to the trash
+	Unstage     Action = "unstage"      // remove a staging directory that holds no subvolume
+	Stage       Action = "stage"        // the staging directory
+	Create      Action = "create"       // an empty subvolume in it
+	Snapshot    Action = "snapshot"     // a snapshot in it
+	Describe    Action = "describe"     // meta.json in it, durable
+	Exchange    Action = "exchange"     // the live subvolume and the staged one
+	Place       Action = "place"        // the staged subvolume where there was none
+	Archive     Action = "archive"      // the staging directory becomes an archived root
+	Seal        Action = "seal"         // read-only flag on an archived subvolume
+)
+
+// Step is one change. Which fields count depends on the action.
+type Step struct {
+	Action Action
+	Member MemberFacts // Create, Snapshot, Exchange, Place, Seal
+	Number uint64      // Drop, Archive, Seal
+	// Recovery is set for what finishes or clears up an earlier run.
+	Recovery bool
+}
+
+// Text says what the step is going to do, as it stands in the log and in the
+// output of "ebb plan".
+func (s Step) Text(root *config.Root) string {
+	next := path.Join(root.Archive, archive.Next)
+	staged := path.Join(next, s.Member.Name)
+	number := path.Join(root.Archive, archive.DirectoryName(s.Number))
+	switch s.Action {
+	case MakeArchive:
+		return fmt.Sprintf("making the archive %q", root.Archive)
+	case Drop:
+		return fmt.Sprintf("putting an unfinished rollback aside: moving %q to %q", next,
+			path.Join(root.Archive, archive.Trash, archive.DirectoryName(s.Number)))
+	case Unstage:
+		return fmt.Sprintf("removing the empty %q", next)
+	case Stage:
+		return fmt.Sprintf("staging in %q", next)
+	case Create:
+		return fmt.Sprintf("making the empty subvolume %q", staged)
+	case Snapshot:
+		return fmt.Sprintf("making %q as a snapshot of %q (id %d)", staged, s.Member.From, s.Member.Blank.ID)
+	case Describe:
+		return fmt.Sprintf("writing %q", path.Join(next, archive.Meta))
+	case Exchange:
+		return fmt.Sprintf("exchanging %q%s with %q", s.Member.Path, s.Member.liveID(), staged)
+	case Place:
+		return fmt.Sprintf("there is no %q, moving %q there", s.Member.Path, staged)
+	case Archive:
+		return fmt.Sprintf("archiving: renaming %q to %q", next, number)
+	case Seal:
+		return fmt.Sprintf("making %q read-only", path.Join(number, s.Member.Name))
+	}
+	return string(s.Action)
+}
+
+func (m *MemberFacts) liveID() string {
+	if m.Live == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (id %d)", m.Live.ID)
+}
+
+// Rollback is a planned rollback.
+type Rollback struct {
+	Steps   []Step        // in order, those that recover from an earlier run first
+	Number  uint64        // of the old root in the archive
+	Members []MemberFacts // as they are once the recovery is made
+}
+
+// Plan decides what a rollback does, from nothing but the facts.
+func Plan(facts *Facts) Rollback {
+	recovery, used, members := planRecovery(facts)
+	plan := Rollback{Number: used + 1, Members: members}
+	if !facts.ArchiveExists {
+		plan.Steps = append(plan.Steps, Step{Action: MakeArchive})
+	}
+	plan.Steps = append(plan.Steps, recovery...)
+	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)
+	return plan
+}
+
+func planRollback(members []MemberFacts, number uint64) []Step {
+	steps := []Step{{Action: Stage}}
+	for _, m := range members {
+		action := Create
+		if m.Blank != nil {
+			action = Snapshot
+		}
+		steps = append(steps, Step{Action: action, Member: m})
+	}
+	steps = append(steps, Step{Action: Describe, Number: number})
+	var old []MemberFacts
+	for _, m := range members {
+		if m.Live == nil {
+			steps = append(steps, Step{Action: Place, Member: m})
+			continue
+		}
+		steps = append(steps, Step{Action: Exchange, Member: m})
+		old = append(old, m)
+	}
+	return append(steps, planArchive(old, number, false)...)
+}
+
+// planArchive gives the staging directory its number. The read-only flag comes
+// last, because a read-only subvolume cannot be moved to another directory
+// (EROFS), and it commits, which makes all before it durable.
+func planArchive(old []MemberFacts, number uint64, recovery bool) []Step {
+	if len(old) == 0 {
+		return []Step{{Action: Unstage, Recovery: recovery}}
+	}
+	steps := []Step{{Action: Archive, Number: number, Recovery: recovery}}
+	for _, m := range old {
+		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})
+	}
+	return steps
+}
+
+// planRecovery deals with what an interrupted run has left in the staging
+// directory. It returns the steps, and what is so once they are made: the
+// highest number in use, and the members.
+//
+// The uuids tell how far the run came: a subvolume keeps its own through every
+// rename. Nothing is deleted here. What cannot be an old root goes to the
+// trash, whatever else is there is archived.
+func planRecovery(facts *Facts) (steps []Step, used uint64, members []MemberFacts) {
+	used, members = facts.Used, facts.Members
+	next := facts.Next
+	switch {
+	case next == nil:
+	case next.Info == nil && next.Damaged == nil:
+		// meta.json is made durable before the first exchange: without it no
+		// old root can be here.
+		steps, used = dropOrUnstage(next, used)
+	case next.Info == nil:
+		steps, used = archiveUnknown(next, used)
+	case isExchanged(facts):
+		return finish(facts)
+	case allFresh(next):
+		steps, used = dropOrUnstage(next, used)
+	default:
+		steps, used = archiveUnknown(next, used)
+	}
+	return steps, used, members
+}
+
+func dropOrUnstage(next *NextFacts, used uint64) ([]Step, uint64) {
+	if len(next.Staged) == 0 {
+		return []Step{{Action: Unstage, Recovery: true}}, used
+	}
+	return []Step{{Action: Drop, Number: used + 1, Recovery: true}}, used + 1
+}
+
+// archiveUnknown keeps subvolumes whose story cannot be told any more.
+func archiveUnknown(next *NextFacts, used uint64) ([]Step, uint64) {
+	var staged []MemberFacts
+	for name, id := range next.Staged {
+		staged = append(staged, MemberFacts{Name: name, Live: &id})
+	}
+	return planArchive(sortedByName(staged), used+1, true), used + 1
+}
+
+// isExchanged reports whether any live subvolume is the fresh one of the
+// interrupted run.
+func isExchanged(facts *Facts) bool {
+	for _, m := range facts.Members {
+		if told, ok := facts.Next.Info.Member(m.Name); ok && m.Live != nil && m.Live.UUID == told.Fresh {
+			return true
+		}
+	}
+	return false
+}
+
+func allFresh(next *NextFacts) bool {
+	for name, id := range next.Staged {
+		if told, ok := next.Info.Member(name); !ok || told.Fresh != id.UUID {
+			return false
+		}
+	}
+	return true
+}
+
+// finish carries an interrupted rollback to its end: the exchanges that are
+// still to be made, the number, the read-only flags.
+func finish(facts *Facts) (steps []Step, used uint64, members []MemberFacts) {
+	var old []MemberFacts
+	for _, m := range facts.Members {
+		staged, isStaged := facts.Next.Staged[m.Name]
+		told, isTold := facts.Next.Info.Member(m.Name)
+		isFresh := isStaged && isTold && staged.UUID == told.Fresh
+		switch {
+		case isFresh && m.Live == nil:
+			steps = append(steps, Step{Action: Place, Member: m, Recovery: true})
+		case isFresh:
+			steps = append(steps, Step{Action: Exchange, Member: m, Recovery: true})
+			old = append(old, m)
+		case isStaged:
+			old = append(old, m)
+		}
+		if isFresh {
+			m.Live = &staged
+		}
+		members = append(members, m)
+	}
+	number := facts.Next.Info.Sequence
+	if number <= facts.Highest {
+		number = facts.Used + 1
+	}
+	return append(steps, planArchive(old, number, true)...), max(facts.Used, number), members
+}
+
+func sortedByName(members []MemberFacts) []MemberFacts {
+	slices.SortFunc(members, func(a, b MemberFacts) int { return strings.Compare(a.Name, b.Name) })
+	return members
+}

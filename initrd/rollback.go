@@ -1,0 +1,270 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// Rollback makes the root fresh, as the config says, and writes the boot
+// record, whatever comes of it. A second run in one boot does nothing.
+//
+// An error that is [ErrRefused] means that nothing was changed. After any
+// other error the root is wholly the old one or wholly the fresh one, and the
+// next run clears up.
+func (h *Host) Rollback(cfg *config.Config) error {
+	if done, err := h.alreadyRolledBack(); done || err != nil {
+		return err
+	}
+	r := &rollback{host: h, root: &cfg.Root, started: time.Now()}
+	r.record = RollbackRecord{Kind: string(cfg.Root.Kind), Started: r.started.Round(0)}
+	err := r.run()
+	return h.finishRollback(&r.record, err)
+}
+
+// RollbackImpossible records that a rollback could not even be tried, because
+// the config could not be read, say. It returns err.
+func (h *Host) RollbackImpossible(err error) error {
+	if done, recordErr := h.alreadyRolledBack(); done || recordErr != nil {
+		return errors.Join(err, recordErr)
+	}
+	return h.finishRollback(&RollbackRecord{Started: time.Now().Round(0)}, err)
+}
+
+// alreadyRolledBack reports whether this boot has its fresh root.
+func (h *Host) alreadyRolledBack() (bool, error) {
+	record, err := ReadRecord(h.RunDir, h.BootID)
+	if errors.Is(err, ErrNoRecord) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &refusal{
+			reason: fmt.Sprintf("cannot tell whether this boot had its rollback: %v", err),
+			hint:   "remove the record by hand if you are sure that it had none",
+		}
+	}
+	if record.Rollback == nil || record.Rollback.State != StateDone {
+		return false, nil
+	}
+	h.info("this boot has had its rollback, nothing to do")
+	return true, nil
+}
+
+// finishRollback completes the record and says how it ended, in one line.
+func (h *Host) finishRollback(record *RollbackRecord, err error) error {
+	record.Seconds = secondsSince(record.Started)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrRefused):
+		record.State = StateRefused
+	default:
+		record.State = StateFailed
+	}
+	if err != nil {
+		record.Reason, record.Hint = err.Error(), Hint(err)
+	}
+	recordErr := h.updateRecord(func(r *Record) { r.Rollback = record })
+	if err == nil {
+		h.info("%s", record.summary())
+	}
+	return errors.Join(err, recordErr)
+}
+
+func (r *RollbackRecord) summary() string {
+	switch {
+	case r.State == StateKept:
+		return "the root is kept as it was: " + r.Reason
+	case r.Kind == string(config.KindNone):
+		return "the root is not ebb's to make fresh (kind none)"
+	case r.Archive != "":
+		return fmt.Sprintf("the root is fresh, the old one is %q (%.3f s)", r.Archive, r.Seconds)
+	}
+	return fmt.Sprintf("the root is fresh (%.3f s)", r.Seconds)
+}
+
+// rollback is one run.
+type rollback struct {
+	host    *Host
+	root    *config.Root
+	record  RollbackRecord
+	started time.Time
+}
+
+func (r *rollback) run() error {
+	wish := rollbackWish(r.host.CommandLine)
+	if r.root.Kind == config.KindNone {
+		r.record.State = StateDone
+		return nil
+	}
+	if wish.keep {
+		r.host.refusal("keeping the root: %s", wish.reason)
+		r.record.State, r.record.Reason = StateKept, wish.reason
+		return nil
+	}
+	if r.root.Kind == config.KindTmpfs {
+		return r.runTmpfs()
+	}
+	return r.runBtrfs(wish.copyOf)
+}
+
+func (r *rollback) runBtrfs(copyOf uint64) error {
+	r.record.Device, r.record.CopyOf = r.root.Device, copyOf
+	table, err := r.guardBeforeOpening()
+	if err != nil {
+		return err
+	}
+	top, err := timed(r, "open", func() (int, error) { return openTopLevel(r.root) })
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	if err := r.rollBack(top, copyOf, func(members []MemberFacts) error { return guardLiveRoot(members, table) }); err != nil {
+		return err
+	}
+	if err := keepOpen(top); err != nil {
+		r.problem(err.Error(), "the file system is mounted a second time, which takes a little longer")
+	}
+	return nil
+}
+
+// guardBeforeOpening are the guards that need nothing of the file system.
+func (r *rollback) guardBeforeOpening() (table []mounts.MountInfo, err error) {
+	if err := guardHibernation(r.host.CommandLine, systemResumeSources()); err != nil {
+		return nil, err
+	}
+	if table, err = mounts.ReadMountInfo(); err != nil {
+		return nil, err
+	}
+	return table, guardSysroot(r.host.Sysroot, table)
+}
+
+// rollBack plans and carries out a rollback on an open file system.
+func (r *rollback) rollBack(top int, copyOf uint64, guard func([]MemberFacts) error) error {
+	if fs, err := btrfs.FSInfo(top); err == nil {
+		r.record.Filesystem = &fs.UUID
+	}
+	facts, err := timed(r, "look", func() (*Facts, error) { return readFacts(top, r.root, copyOf) })
+	if err != nil {
+		return err
+	}
+	if err := guard(facts.Members); err != nil {
+		return err
+	}
+	x := newExecutor(r.root, facts, r.host.boot(), top)
+	defer x.close()
+	if err := r.takeArchive(x); err != nil {
+		return err
+	}
+	// What was seen before the lock was taken may be old news.
+	if done, err := r.host.alreadyRolledBack(); done || err != nil {
+		return err
+	}
+	if x.facts, err = readFacts(top, r.root, copyOf); err != nil {
+		return err
+	}
+	plan := Plan(x.facts)
+	x.members = plan.Members
+	if err := r.carryOut(x, plan.Steps); err != nil {
+		return err
+	}
+	r.tell(x, plan.Number)
+	return r.verify(top)
+}
+
+// takeArchive opens the archive, or makes it, and locks it.
+func (r *rollback) takeArchive(x *executor) error {
+	if x.facts.ArchiveExists {
+		return x.openArchive()
+	}
+	return r.carryOut(x, []Step{{Action: MakeArchive}})
+}
+
+// carryOut makes the steps, each announced before. Once the fresh root is in
+// its place, what goes wrong behind that is worth a word and no reason to call
+// the root anything but fresh: the next run finishes what is left.
+func (r *rollback) carryOut(x *executor, steps []Step) error {
+	for _, s := range steps {
+		text := s.Text(r.root)
+		r.host.info("%s", text)
+		if s.Recovery {
+			r.record.Recovered = append(r.record.Recovered, text)
+		}
+		_, err := timed(r, string(s.Action), func() (struct{}, error) { return struct{}{}, x.do(s) })
+		if err == nil {
+			continue
+		}
+		err = fmt.Errorf("%s: %w", text, err)
+		switch {
+		case s.Action == Seal:
+			r.problem(err.Error(), Hint(err))
+		case x.inPlace[archive.Root] && !s.Recovery:
+			r.problem(err.Error(), "the next boot finishes it")
+			return nil
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *rollback) problem(text, hint string) {
+	r.host.refusal("%s", text)
+	r.record.Problems = append(r.record.Problems, Problem{Text: text, Hint: hint})
+}
+
+// tell writes what was made into the record.
+func (r *rollback) tell(x *executor, number uint64) {
+	r.record.State, r.record.Fresh = StateDone, true
+	r.record.Sequence = number
+	directory := path.Join(r.root.Archive, archive.DirectoryName(number))
+	if !x.archived {
+		directory = path.Join(r.root.Archive, archive.Next)
+	}
+	for _, m := range x.members {
+		if !x.inPlace[m.Name] {
+			continue
+		}
+		fresh := x.fresh[m.Name]
+		s := SubvolumeRecord{Name: m.Name, Path: m.Path, ID: fresh.ID, UUID: fresh.UUID}
+		if m.Blank != nil {
+			s.Blank = m.From
+		}
+		if m.Live != nil {
+			r.record.Archive = directory
+			s.OldID, s.OldUUID = m.Live.ID, &m.Live.UUID
+			s.Archived = path.Join(r.record.Archive, m.Name)
+		}
+		r.record.Subvolumes = append(r.record.Subvolumes, s)
+	}
+}
+
+// verify looks whether the live names lead to the fresh subvolumes.
+func (r *rollback) verify(top int) error {
+	for _, s := range r.record.Subvolumes {
+		live, err := identify(top, s.Path)
+		if err != nil {
+			return err
+		}
+		if live == nil || live.UUID != s.UUID {
+			r.record.Fresh = false
+			return fmt.Errorf("subvolume %q is not the fresh one after the rollback", s.Path)
+		}
+	}
+	return nil
+}
+
+// timed runs one part of a rollback and notes how long it took.
+func timed[T any](r *rollback, name string, do func() (T, error)) (T, error) {
+	start := time.Now()
+	result, err := do()
+	r.record.Steps = append(r.record.Steps, StepRecord{Name: name, Seconds: secondsSince(start)})
+	return result, err
+}

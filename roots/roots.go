@@ -1,0 +1,101 @@
+// Package roots is about the roots that rollbacks have archived.
+package roots
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// Root is one archived root.
+type Root struct {
+	Number     uint64        `json:"number"`
+	Path       string        `json:"path"`           // below the top-level subvolume
+	Info       *archive.Info `json:"info,omitempty"` // nil: it cannot be read
+	Damage     string        `json:"damage,omitempty"`
+	Subvolumes []Subvolume   `json:"subvolumes"`
+}
+
+// Subvolume is one of the subvolumes of an archived root.
+type Subvolume struct {
+	Name     string     `json:"name"`
+	ID       uint64     `json:"id"`
+	UUID     btrfs.UUID `json:"uuid"`
+	ReadOnly bool       `json:"read_only"`
+}
+
+// List returns the archived roots, the newest first. topFd is the top-level
+// subvolume, name the path of the archive below it. An archive that is not
+// there is an empty one. What is damaged is listed, with what is wrong.
+func List(topFd int, name string) ([]Root, error) {
+	fd, err := archive.Open(topFd, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	numbers, err := archive.Numbers(fd)
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(numbers)
+	list := make([]Root, 0, len(numbers))
+	for _, number := range numbers {
+		list = append(list, read(fd, name, number))
+	}
+	return list, nil
+}
+
+func read(archiveFd int, name string, number uint64) Root {
+	r := Root{Number: number, Path: path.Join(name, archive.DirectoryName(number)), Subvolumes: []Subvolume{}}
+	dir, err := sys.OpenComponent(archiveFd, archive.DirectoryName(number), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		r.Damage = err.Error()
+		return r
+	}
+	defer unix.Close(dir)
+	if r.Info, err = archive.ReadInfo(dir); err != nil {
+		r.Damage = err.Error()
+	}
+	names, err := archive.Names(dir)
+	if err != nil {
+		r.Damage = err.Error()
+		return r
+	}
+	slices.Sort(names)
+	for _, n := range names {
+		if s, ok := readSubvolume(dir, n); ok {
+			r.Subvolumes = append(r.Subvolumes, s)
+		}
+	}
+	if len(r.Subvolumes) == 0 && r.Damage == "" {
+		r.Damage = "holds no subvolume"
+	}
+	return r
+}
+
+func readSubvolume(dirFd int, name string) (Subvolume, bool) {
+	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return Subvolume{}, false
+	}
+	defer unix.Close(fd)
+	if is, err := btrfs.IsSubvolume(fd); err != nil || !is {
+		return Subvolume{}, false
+	}
+	info, err := btrfs.Info(fd)
+	if err != nil {
+		return Subvolume{}, false
+	}
+	return Subvolume{Name: name, ID: info.ID, UUID: info.UUID, ReadOnly: info.Flags.IsReadOnly()}, true
+}
