@@ -13,7 +13,7 @@ func (p *placing) bind() error {
 	if err := p.target.look(&p.run.target, p.item.Entry); err != nil {
 		return err
 	}
-	if p.isMounted() {
+	if p.isMounted() || p.isCovered() {
 		p.result.State = Already
 		p.mark()
 		return nil
@@ -41,6 +41,25 @@ func (p *placing) isMounted() bool {
 	s, t := &p.source, &p.target
 	return s.exists() && t.exists() && t.status.IsMountRoot() &&
 		t.status.SameInode(&s.status) && t.status.MountID != s.status.MountID
+}
+
+// isCovered reports whether the target is a mount of the source that something
+// else is mounted on, as systemd does with /etc/machine-id. Another mount on
+// top would hide that.
+func (p *placing) isCovered() bool {
+	if !p.source.exists() || !p.target.exists() || !p.target.status.IsMountRoot() {
+		return false
+	}
+	own, err := p.run.table.find(p.source.status.MountID)
+	if err != nil {
+		return false
+	}
+	root, inside := rootInside(&own, p.run.rootPath()+p.item.Source())
+	if !inside || !p.run.table.has(p.run.rootPath()+p.item.Entry.Path, root, &own) {
+		return false
+	}
+	p.result.Reason = "another mount covers it"
+	return true
 }
 
 // makeTarget makes the mount point, with the owner and the mode of the source,

@@ -120,26 +120,45 @@ func ReadMountInfo() ([]MountInfo, error) {
 
 // mountTable is mountinfo, read when it is first needed, and once.
 type mountTable struct {
-	byID map[uint64]MountInfo
-	err  error
+	loaded bool
+	mounts []MountInfo
+	byID   map[uint64]int
+	err    error
 }
 
 func (t *mountTable) find(id uint64) (MountInfo, error) {
-	if t.byID == nil {
-		t.load()
+	t.load()
+	i, found := t.byID[id]
+	switch {
+	case t.err != nil:
+		return MountInfo{}, t.err
+	case !found:
+		return MountInfo{}, fmt.Errorf("mount %d is not in mountinfo", id)
 	}
-	m, found := t.byID[id]
-	if !found && t.err == nil {
-		return m, fmt.Errorf("mount %d is not in mountinfo", id)
+	return t.mounts[i], nil
+}
+
+// has reports whether there is a mount at mountPoint that shows the directory
+// root of the file system that the mount of is of.
+func (t *mountTable) has(mountPoint, root string, of *MountInfo) bool {
+	t.load()
+	for i := range t.mounts {
+		m := &t.mounts[i]
+		if m.MountPoint == mountPoint && m.Root == root && m.Major == of.Major && m.Minor == of.Minor {
+			return true
+		}
 	}
-	return m, t.err
+	return false
 }
 
 func (t *mountTable) load() {
-	var mounts []MountInfo
-	mounts, t.err = ReadMountInfo()
-	t.byID = make(map[uint64]MountInfo, len(mounts))
-	for _, m := range mounts {
-		t.byID[m.ID] = m
+	if t.loaded {
+		return
+	}
+	t.loaded = true
+	t.mounts, t.err = ReadMountInfo()
+	t.byID = make(map[uint64]int, len(t.mounts))
+	for i := range t.mounts {
+		t.byID[t.mounts[i].ID] = i
 	}
 }

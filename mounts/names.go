@@ -114,14 +114,14 @@ func splitNumber(text string) (string, *uint32) {
 // the passwd and group of the root. A file that is not there, not a regular
 // file, or not in its format, is left out: then a name stays unknown, and its
 // entry pending.
-func readNames(stores []int, root int) (users, groups map[string]uint32) {
+func readNames(stores []int, readRoot func(rel string) []byte) (users, groups map[string]uint32) {
 	users, groups = map[string]uint32{}, map[string]uint32{}
 	for _, store := range stores {
 		addMissing(users, parseMap(readBeneath(store, "var/lib/nixos/uid-map")))
 		addMissing(groups, parseMap(readBeneath(store, "var/lib/nixos/gid-map")))
 	}
-	addMissing(users, parsePasswd(readBeneath(root, "etc/passwd")))
-	addMissing(groups, parsePasswd(readBeneath(root, "etc/group")))
+	addMissing(users, parsePasswd(readRoot("etc/passwd")))
+	addMissing(groups, parsePasswd(readRoot("etc/group")))
 	return users, groups
 }
 

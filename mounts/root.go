@@ -41,17 +41,18 @@ type State string
 
 // The states of an entry.
 const (
-	InPlace State = "in-place" // brought into place by this run
-	Already State = "already"  // it was in place before
-	Pending State = "pending"  // in place for root alone: an owner is not known yet
-	Waiting State = "waiting"  // a sync file that nobody has made yet
-	Planned State = "planned"  // of a plan: it would be brought into place
-	Missing State = "missing"  // of a check: not in place
-	Refused State = "refused"  // hostile, or of the wrong type
-	Failed  State = "failed"
+	InPlace   State = "in-place"  // brought into place by this run
+	Already   State = "already"   // it was in place before
+	Pending   State = "pending"   // in place for root alone: an owner is not known yet
+	Waiting   State = "waiting"   // a sync file that nobody has made yet
+	Unsettled State = "unsettled" // of SyncBack: not to be copied back yet
+	Planned   State = "planned"   // of a plan: it would be brought into place
+	Missing   State = "missing"   // of a check: not in place
+	Refused   State = "refused"   // hostile, or of the wrong type
+	Failed    State = "failed"
 )
 
-// Entry is the result for one entry.
+// EntryResult is the result for one entry.
 type EntryResult struct {
 	Path      string     `json:"path"`
 	Store     string     `json:"store"`
@@ -108,24 +109,29 @@ func (r *Report) RequiredFailed() bool {
 
 // Mount brings all entries into place. One that fails does not stop the
 // others. A second run finds everything in place and does nothing.
-func (r *Root) Mount() Report { return r.each(false, (*placing).place) }
+func (r *Root) Mount() Report { return r.each(false, all, (*placing).place) }
 
 // Plan says what Mount would do now, and does nothing: it is the same run
 // without the changing calls.
-func (r *Root) Plan() Report { return r.each(true, (*placing).place) }
+func (r *Root) Plan() Report { return r.each(true, all, (*placing).place) }
 
-func (r *Root) each(dry bool, do func(*placing) error) Report {
+func all(*config.Entry) bool { return true }
+
+// each does something with every wanted entry, in order.
+func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) error) Report {
 	u := newRun(r, dry)
 	defer u.close()
 	items := Order(r.Stores)
-	report := Report{Entries: make([]EntryResult, len(items))}
-	for i, it := range items {
-		result := &report.Entries[i]
-		*result = EntryResult{
+	report := Report{Entries: make([]EntryResult, 0, len(items))}
+	for _, it := range items {
+		if !want(it.Entry) {
+			continue
+		}
+		report.Entries = append(report.Entries, EntryResult{
 			Path: it.Entry.Path, Store: it.Store.Path, Source: it.Source(),
 			How: it.Entry.How, Directory: it.Entry.Directory, Required: it.Entry.Required,
-		}
-		p := &placing{run: u, item: it, result: result}
+		})
+		p := &placing{run: u, item: it, result: &report.Entries[len(report.Entries)-1]}
 		p.finish(do(p))
 	}
 	if err := u.writeUtab(); err != nil {

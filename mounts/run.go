@@ -80,7 +80,19 @@ func (u *run) readNames() (users, groups map[string]uint32) {
 			stores = append(stores, s.fd)
 		}
 	}
-	return readNames(stores, u.root.Fd)
+	return readNames(stores, u.readRoot)
+}
+
+// readRoot reads a file of the root, nil when that is not possible. A link is
+// not followed in a root that nobody runs on yet: it may have been left there
+// by anybody. In the running system /etc is root's, and /etc/passwd is a link
+// on systems that make it elsewhere.
+func (u *run) readRoot(rel string) []byte {
+	data := readBeneath(u.root.Fd, rel)
+	if data == nil && u.root.Dir == "/" {
+		data, _ = sys.ReadPath("/"+rel, namesLimit)
+	}
+	return data
 }
 
 func (u *run) note(text string) { u.notes = append(u.notes, text) }
@@ -100,9 +112,9 @@ type side struct {
 	dir     string // the directory it lies in, below the base of the trail
 	name    string
 	missing string     // the part of dir that is not there
-	fd      int        // -1 when there is nothing of the name
+	fd      int        // what is there, if opened
 	status  sys.Status // of fd
-	opened  bool       // fd is to be closed
+	opened  bool       // there is something, and fd is to be closed
 }
 
 func (s *side) close() {
@@ -135,6 +147,7 @@ func splitPath(path string) (dir, name string) {
 
 // enter takes the trail of this side to the directory of path.
 func (s *side) enter(t *trail, path string) (err error) {
+	s.close()
 	s.trail, s.fd = t, -1
 	s.dir, s.name = splitPath(path)
 	s.missing, err = t.enter(s.dir)
@@ -156,7 +169,7 @@ func (s *side) look(t *trail, e *config.Entry) error {
 	return nil
 }
 
-func (s *side) exists() bool { return s.fd >= 0 }
+func (s *side) exists() bool { return s.opened }
 
 // lookAtSource opens the source of the entry, if there is one.
 func (p *placing) lookAtSource() error {

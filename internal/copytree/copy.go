@@ -59,7 +59,7 @@ type copier struct {
 	links   map[inode]string
 	buffer  []byte // for data
 	entries []byte // for directories
-	cannot  bool // the file systems cannot share data
+	cannot  bool   // the file systems cannot share data
 	frames  []frame
 }
 

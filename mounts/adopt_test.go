@@ -1,0 +1,256 @@
+package mounts
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/internal/testenv"
+)
+
+// oldRoot gives the ground an old root with files in it.
+func (g *ground) oldRoot(specs ...string) string {
+	g.t.Helper()
+	dir := g.t.TempDir()
+	testenv.Tree(g.t, dir, specs...)
+	g.root.OldRoot = func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0) }
+	return dir
+}
+
+func TestAdoptFromOldRoot(t *testing.T) {
+	g := newGround(t)
+	old := g.oldRoot("dir var/lib/app 0710", "file var/lib/app/db 0640 0:0 data", "xattr var/lib/app/db user.x y",
+		"link var/lib/app/l db", "file etc/machine-id 0444 0:0 0123", "file etc/key 0600 0:0 key")
+	id := file("/etc/machine-id")
+	id.How = config.Sync
+	key := file("/etc/key")
+	key.How = config.Symlink
+	g.entries(directory("/var/lib/app"), id, key)
+	results := g.mount()
+	for path, r := range results {
+		if r.State != InPlace || !r.Created || r.Adopted == nil {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	if stats := results["/var/lib/app"].Adopted; stats.Files != 3 {
+		t.Errorf("adopted %+v", stats)
+	}
+	want := testenv.Fingerprint(t, filepath.Join(old, "var/lib/app"))
+	if diff := want.Diff(testenv.Fingerprint(t, g.path("var/lib/app"))); diff != "" {
+		t.Errorf("adopted something else:\n%s", diff)
+	}
+	g.requireSame("var/lib/app/db", "persist/var/lib/app/db")
+	g.requireContent("etc/machine-id", "0123")
+	g.requireContent("persist/etc/machine-id", "0123")
+	g.requireStat("etc/machine-id", "file 0444")
+	g.requireContent("persist/etc/key", "key")
+	if text, err := os.Readlink(g.path("etc/key")); err != nil || text != "/persist/etc/key" {
+		t.Errorf("link to %q (%v)", text, err)
+	}
+	for path, r := range g.mount() {
+		if r.State != Already || r.Created {
+			t.Errorf("second run: %s: %+v", path, r)
+		}
+	}
+}
+
+func TestAdoptNeverOverwrites(t *testing.T) {
+	g := newGround(t)
+	g.oldRoot("file etc/key 0600 0:0 old")
+	g.tree("file persist/etc/key 0640 0:0 kept")
+	g.entries(file("/etc/key"))
+	g.requireState(g.mount(), "/etc/key", InPlace)
+	g.requireContent("etc/key", "kept")
+	g.requireStat("persist/etc/key", "file 0640")
+}
+
+func TestAdoptFromRootItself(t *testing.T) {
+	g := newGround(t)
+	g.tree("dir srv 0750", "file srv/data 0600 0:0 precious", "dir empty 0700", "file conf 0640 0:0 text", "file hollow 0600")
+	g.entries(directory("/srv"), directory("/empty"), file("/conf"), file("/hollow"))
+	results := g.mount()
+	for _, path := range []string{"/srv", "/conf"} {
+		g.requireState(results, path, InPlace)
+		if results[path].Adopted == nil {
+			t.Errorf("%s was not adopted", path)
+		}
+	}
+	g.requireContent("srv/data", "precious")
+	g.requireSame("srv/data", "persist/srv/data")
+	g.requireStat("persist/srv", "dir 0750")
+	g.requireContent("persist/conf", "text")
+	// What holds nothing is made as the entry has it.
+	g.requireStat("persist/empty", "dir 0755")
+	g.requireStat("persist/hollow", "file 0644")
+}
+
+func TestAdoptTooLarge(t *testing.T) {
+	g := newGround(t)
+	g.root.Adopt.Files = 3
+	g.oldRoot("dir a 0711", "file a/1", "file a/2", "file a/3")
+	g.tree("dir b", "file b/1", "file b/2", "file b/3")
+	g.entries(directory("/a"), directory("/b"))
+	results := g.mount()
+	g.requireState(results, "/a", InPlace)
+	if r := results["/a"]; r.Adopted != nil || !strings.HasPrefix(r.Adoption, "skipped: ") || !strings.HasSuffix(r.Adoption, "ebb restore /a") {
+		t.Errorf("%+v", r)
+	}
+	g.requireStat("persist/a", "dir 0755")
+	// Data in the root itself would be hidden by an empty source.
+	g.requireState(results, "/b", Failed)
+	g.requireStat("b/3", "file 0644")
+	g.requireMissing("persist/b")
+	left, err := os.ReadDir(g.path("persist"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("in the store: %v (%v)", left, err)
+	}
+}
+
+func TestAdoptStale(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	for _, owner := range []string{"0:0", "1000:100"} {
+		g := newGround(t)
+		g.oldRoot("file a/data 0644 0:0 new")
+		temporary := "persist/" + sys.TemporaryName("a")
+		g.tree("file outside 0644 0:0 canary", "file "+temporary+"/half", "dir "+temporary+"/sub",
+			"link "+temporary+"/sub/l /outside", "dir "+temporary+" 0700 "+owner)
+		g.entries(directory("/a"))
+		results := g.mount()
+		g.requireContent("outside", "canary")
+		g.requireState(results, "/a", InPlace)
+		if owner == "0:0" {
+			g.requireContent("a/data", "new")
+			g.requireMissing(temporary)
+			continue
+		}
+		g.requireStat(temporary+"/half", "file 0644")
+		if !strings.Contains(results["/a"].Adoption, "uid 1000") {
+			t.Errorf("adoption: %q", results["/a"].Adoption)
+		}
+	}
+}
+
+func TestAdoptWrongTypes(t *testing.T) {
+	g := newGround(t)
+	g.oldRoot("link a /etc", "fifo b", "file c", "dir d", "link e/f ..", "link own /persist/own")
+	own := directory("/own")
+	own.How = config.Symlink
+	g.entries(directory("/a"), file("/b"), directory("/c"), file("/d"), directory("/e/f/g"), own)
+	results := g.mount()
+	for path, r := range results {
+		if r.State != InPlace || r.Adopted != nil || (r.Adoption == "") != (path == "/own") {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	if text := results["/b"].Adoption; !strings.Contains(text, "FIFO owned by uid 0") {
+		t.Errorf("adoption of a FIFO: %q", text)
+	}
+}
+
+func TestOldRootFails(t *testing.T) {
+	g := newGround(t)
+	asked := 0
+	g.root.OldRoot = func() (int, error) { asked++; return -1, fmt.Errorf("disk on fire") }
+	g.entries(directory("/a"), directory("/b"))
+	results := g.mount()
+	g.requireState(results, "/a", InPlace)
+	if !strings.Contains(results["/b"].Adoption, "disk on fire") || asked != 1 {
+		t.Errorf("%q, asked %d times", results["/b"].Adoption, asked)
+	}
+	g.root.OldRoot = func() (int, error) { t.Error("asked for the old root in vain"); return -1, nil }
+	g.mount()
+}
+
+func TestBtrfs(t *testing.T) {
+	f := testenv.Btrfs(t, testenv.BtrfsOptions{})
+	testenv.Tree(t, f.Dir, "subvolume @", "subvolume @persist", "subvolume old",
+		"file old/var/db 0644 0:0 "+strings.Repeat("x", 1<<20))
+	g := &ground{t: t, dir: t.TempDir()}
+	for _, m := range []struct{ name, dir string }{{"@", ""}, {"@persist", "persist"}} {
+		if err := os.MkdirAll(g.path(m.dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount(f.Device(), g.path(m.dir), "btrfs", 0, "subvol="+m.name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { unix.Unmount(g.dir, unix.MNT_DETACH) })
+	rootFd, err := unix.Open(g.dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(rootFd)
+	g.root = &Root{
+		Fd: rootFd, Dir: g.dir, Adopt: config.Adopt{Files: 10, CopiedBytes: 1},
+		NewSubvolume: btrfs.CreateSubvolume,
+		OldRoot:      func() (int, error) { return unix.Open(f.Path("old"), unix.O_RDONLY|unix.O_DIRECTORY, 0) },
+		Utab:         filepath.Join(t.TempDir(), "utab"),
+	}
+	sub := owned(directory("/sub"), 1000, 100, 0o750)
+	sub.Subvolume = true
+	nocow, nocowFile := directory("/nocow"), file("/nocowfile")
+	nocow.NoDataCOW, nocowFile.NoDataCOW = true, true
+	g.entries(sub, nocow, nocowFile, directory("/var"))
+	results := g.mount()
+	for path, r := range results {
+		if r.State != InPlace || len(r.Notes) > 0 {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	inventory := testenv.Fingerprint(t, g.path("persist"))
+	if !strings.HasPrefix(inventory["sub"], "subvolume 0750 1000:100") {
+		t.Errorf("sub is a %s", inventory["sub"])
+	}
+	for _, name := range []string{"nocow", "nocowfile"} {
+		fd, err := unix.Open(g.path("persist/"+name), unix.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if flags, err := sys.InodeFlags(fd); err != nil || flags&sys.NoCOW == 0 {
+			t.Errorf("%s: flags %#x (%v)", name, flags, err)
+		}
+		unix.Close(fd)
+	}
+	if stats := results["/var"].Adopted; stats == nil || stats.Copied != 0 || stats.Shared != 1<<20 {
+		t.Errorf("adopted %+v", stats)
+	}
+	utab, err := os.ReadFile(g.root.Utab)
+	if err != nil || !strings.Contains(string(utab), "SRC="+f.Device()+" TARGET=/sub ROOT=/@persist/sub OPTS=x-initrd.mount\n") {
+		t.Errorf("utab (%v):\n%s", err, utab)
+	}
+	for path, r := range g.mount() {
+		if r.State != Already {
+			t.Errorf("second run: %s: %+v", path, r)
+		}
+	}
+}
+
+func TestSubvolumeElsewhere(t *testing.T) {
+	g := newGround(t)
+	a, b := directory("/a"), directory("/b")
+	a.Subvolume, b.Subvolume, b.NoDataCOW = true, true, true
+	g.entries(a, b)
+	results := g.mount()
+	g.requireState(results, "/a", InPlace)
+	if notes := results["/a"].Notes; len(notes) != 1 || !strings.Contains(notes[0], "not a subvolume") {
+		t.Errorf("notes %q", notes)
+	}
+	g.root.NewSubvolume = btrfs.CreateSubvolume
+	g.root.Stores = nil
+	c := directory("/c")
+	c.Subvolume = true
+	g.entries(c)
+	results = g.mount()
+	g.requireState(results, "/c", InPlace)
+	if notes := results["/c"].Notes; len(notes) != 1 || !strings.Contains(notes[0], "not a subvolume") {
+		t.Errorf("notes %q", notes)
+	}
+	g.requireStat("persist/c", "dir 0755")
+}

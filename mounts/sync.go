@@ -1,0 +1,150 @@
+package mounts
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// copyIn makes the target of a sync entry a copy of the source. A target that
+// was written later than the source stays, and will be copied back.
+func (p *placing) copyIn() error {
+	if err := p.target.look(&p.run.target, p.item.Entry); err != nil {
+		return err
+	}
+	if p.target.exists() && p.target.status.IsMountRoot() {
+		p.result.State, p.result.Reason = Already, "a file is mounted there, left alone"
+		return nil
+	}
+	if err := p.makeSource(); err != nil {
+		return err
+	}
+	if !p.source.exists() {
+		p.result.State = Waiting
+		return nil
+	}
+	if p.target.exists() {
+		stays, err := p.targetStays()
+		if err != nil || stays {
+			return err
+		}
+	}
+	if err := p.makeParents(&p.target, &p.source); err != nil {
+		return err
+	}
+	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.item.Source()}
+	return p.act(step, func() error { return replace(&p.source, &p.target) })
+}
+
+func (p *placing) targetStays() (bool, error) {
+	same, err := sameContents(&p.source, &p.target)
+	if err != nil {
+		return false, err
+	}
+	if !same && !isNewer(&p.target.status, &p.source.status) {
+		return false, nil
+	}
+	p.result.State = Already
+	if !same {
+		p.result.Reason = "it was written later than the copy in the store, left alone"
+	}
+	return true, nil
+}
+
+func isNewer(a, b *sys.Status) bool {
+	if a.Mtime.Sec != b.Mtime.Sec {
+		return a.Mtime.Sec > b.Mtime.Sec
+	}
+	return a.Mtime.Nsec > b.Mtime.Nsec
+}
+
+// replace puts a copy of what from is open on in the place of to, in one step:
+// readers see the old contents or the new.
+func replace(from, to *side) error {
+	fd, err := copyBeside(from.fd, to)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return renameInto(fd, to)
+}
+
+// copyBeside copies the file that from is open on to the temporary name of to.
+func copyBeside(from int, to *side) (int, error) {
+	dir, temporary := to.trail.fd(), sys.TemporaryName(to.name)
+	// Left over by a run that was killed: nobody else uses the name.
+	if err := sys.Remove(dir, temporary); err != nil {
+		return -1, err
+	}
+	fd, _, err := copytree.Copy(from, dir, temporary, copytree.Options{SetID: true})
+	return fd, err
+}
+
+// renameInto gives the copy, open as fd, the name of to.
+func renameInto(fd int, to *side) error {
+	dir, temporary := to.trail.fd(), sys.TemporaryName(to.name)
+	if err := sys.Rename(dir, temporary, dir, to.name); err != nil {
+		return errors.Join(err, sys.Remove(dir, temporary))
+	}
+	if _, err := sameName(dir, to.name, fd); err != nil {
+		return fmt.Errorf("%s was exchanged while it was replaced: %w", quotePath(to.path()), err)
+	}
+	return nil
+}
+
+// sameContents reports whether two files agree in owner, mode and contents.
+// Times do not count: a program that writes what was there already has changed
+// nothing.
+func sameContents(a, b *side) (bool, error) {
+	if a.status.UID != b.status.UID || a.status.GID != b.status.GID ||
+		a.status.Permissions() != b.status.Permissions() || a.status.Size != b.status.Size {
+		return false, nil
+	}
+	fa, err := openContents(a)
+	if err != nil {
+		return false, err
+	}
+	defer fa.Close()
+	fb, err := openContents(b)
+	if err != nil {
+		return false, err
+	}
+	defer fb.Close()
+	// A file that grows meanwhile is read up to the size that it had.
+	return sameBytes(io.LimitReader(fa, int64(a.status.Size)), io.LimitReader(fb, int64(b.status.Size)))
+}
+
+// openContents opens the regular file of a side for reading.
+func openContents(s *side) (*os.File, error) {
+	fd, err := sys.Reopen(s.fd, unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), s.path()), nil
+}
+
+func sameBytes(a, b io.Reader) (bool, error) {
+	bufA, bufB := make([]byte, 32<<10), make([]byte, 32<<10)
+	for {
+		n, errA := io.ReadFull(a, bufA)
+		m, errB := io.ReadFull(b, bufB)
+		if !bytes.Equal(bufA[:n], bufB[:m]) {
+			return false, nil
+		}
+		if isEnd(errA) && isEnd(errB) {
+			return true, nil
+		}
+		if err := errors.Join(errA, errB); err != nil {
+			return false, err
+		}
+	}
+}
+
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -1,0 +1,235 @@
+package mounts
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// Waits of Watch.
+const (
+	watchSettle = time.Second      // from a change to its being copied, so that bursts count once
+	watchRetry  = time.Second      // until a file that was not settled is looked at again
+	watchRearm  = 10 * time.Second // until a directory that is not there is looked for again
+)
+
+// watchMask is what may change a file for whoever opens it by name next, or
+// the directory itself. inotify(7).
+const watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB |
+	unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
+
+// Watch copies targets of sync entries back whenever they change, until ctx
+// ends, and then all of them once more. report gets the result of each round
+// of copying. The error is one of the watching as such.
+func (r *Root) Watch(ctx context.Context, report func(Report)) error {
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return fmt.Errorf("inotify_init: %w", err)
+	}
+	w := &watcher{
+		root: r, events: os.NewFile(uintptr(fd), "inotify"), fd: fd, report: report,
+		directories: map[string]*watched{}, byWatch: map[int32]string{}, due: map[string]time.Time{},
+	}
+	defer w.events.Close()
+	for i := range r.Stores {
+		for j := range r.Stores[i].Entries {
+			w.add(&r.Stores[i].Entries[j])
+		}
+	}
+	// A deadline in the past ends a read that is under way.
+	stop := context.AfterFunc(ctx, func() { w.events.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	err = w.loop(ctx)
+	report(r.SyncBack())
+	return err
+}
+
+// watcher is one Watch on its way.
+type watcher struct {
+	root        *Root
+	events      *os.File
+	fd          int
+	report      func(Report)
+	directories map[string]*watched
+	byWatch     map[int32]string     // watch descriptor to directory
+	due         map[string]time.Time // when to copy what back
+}
+
+// watched is a directory with targets in it.
+type watched struct {
+	paths map[string]string // names to paths
+	armed bool
+	again time.Time // when to look for the directory again
+}
+
+func (w *watcher) add(e *config.Entry) {
+	if e.How != config.Sync {
+		return
+	}
+	dir, name := splitPath(e.Path)
+	if w.directories[dir] == nil {
+		w.directories[dir] = &watched{paths: map[string]string{}}
+	}
+	w.directories[dir].paths[name] = e.Path
+}
+
+func (w *watcher) loop(ctx context.Context) error {
+	buf := make([]byte, 64<<10)
+	for {
+		w.arm()
+		w.copyDue()
+		if err := w.events.SetReadDeadline(w.next()); err != nil {
+			return fmt.Errorf("inotify: %w", err)
+		}
+		// Asked after the deadline was set, which may have replaced the one
+		// that was to end the read.
+		if ctx.Err() != nil {
+			return nil
+		}
+		n, err := w.events.Read(buf)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return fmt.Errorf("read inotify: %w", err)
+		}
+		w.take(buf[:max(n, 0)])
+	}
+}
+
+// next is when there is something to do without an event; the zero time when
+// there is not.
+func (w *watcher) next() (at time.Time) {
+	earlier := func(t time.Time) {
+		if at.IsZero() || t.Before(at) {
+			at = t
+		}
+	}
+	for _, t := range w.due {
+		earlier(t)
+	}
+	for _, d := range w.directories {
+		if !d.armed {
+			earlier(d.again)
+		}
+	}
+	return at
+}
+
+// arm watches the directories that are not watched yet. What changed before is
+// found by looking at everything in them.
+func (w *watcher) arm() {
+	now := time.Now()
+	for dir, d := range w.directories {
+		if d.armed || now.Before(d.again) {
+			continue
+		}
+		watch, err := w.watch(dir)
+		if err != nil {
+			d.again = now.Add(watchRearm)
+			continue
+		}
+		d.armed = true
+		w.byWatch[watch] = dir
+		w.touch(d)
+	}
+}
+
+// watch walks to the directory as every run does, and watches the inode that
+// it finds.
+func (w *watcher) watch(dir string) (int32, error) {
+	t := trail{base: w.root.Fd}
+	defer t.close()
+	missing, err := t.enter(dir)
+	if err != nil {
+		return 0, err
+	}
+	if missing != "" {
+		return 0, unix.ENOENT
+	}
+	watch, err := unix.InotifyAddWatch(w.fd, sys.DescriptorPath(t.fd()), watchMask)
+	return int32(watch), err
+}
+
+// touch makes every target in the directory due.
+func (w *watcher) touch(d *watched) {
+	for _, path := range d.paths {
+		w.touchPath(path)
+	}
+}
+
+// touchPath makes a target due, unless it is already: one that changes all the
+// time is copied all the same.
+func (w *watcher) touchPath(path string) {
+	if _, found := w.due[path]; !found {
+		w.due[path] = time.Now().Add(watchSettle)
+	}
+}
+
+// take reads events: struct inotify_event of inotify(7) is watch, mask, cookie
+// and length, four bytes each in the order of the machine, and a name that is
+// filled up with NULs to the length.
+func (w *watcher) take(buf []byte) {
+	const header = unix.SizeofInotifyEvent
+	for len(buf) >= header {
+		watch := int32(binary.NativeEndian.Uint32(buf))
+		mask := binary.NativeEndian.Uint32(buf[4:])
+		length := int(binary.NativeEndian.Uint32(buf[12:]))
+		if length > len(buf)-header {
+			return
+		}
+		w.event(watch, mask, unix.ByteSliceToString(buf[header:header+length]))
+		buf = buf[header+length:]
+	}
+}
+
+func (w *watcher) event(watch int32, mask uint32, name string) {
+	if mask&unix.IN_Q_OVERFLOW != 0 {
+		for _, d := range w.directories {
+			w.touch(d)
+		}
+		return
+	}
+	dir, found := w.byWatch[watch]
+	if !found {
+		return
+	}
+	d := w.directories[dir]
+	if mask&(unix.IN_DELETE_SELF|unix.IN_MOVE_SELF|unix.IN_IGNORED|unix.IN_UNMOUNT) != 0 {
+		// It is gone from its place, and there may be another one already.
+		unix.InotifyRmWatch(w.fd, uint32(watch))
+		delete(w.byWatch, watch)
+		d.armed, d.again = false, time.Time{}
+		return
+	}
+	if path, isTarget := d.paths[name]; isTarget {
+		w.touchPath(path)
+	}
+}
+
+// copyDue copies back what is due. What is not settled is due again soon.
+func (w *watcher) copyDue() {
+	now := time.Now()
+	var paths []string
+	for path, at := range w.due {
+		if !at.After(now) {
+			paths = append(paths, path)
+			delete(w.due, path)
+		}
+	}
+	if len(paths) == 0 {
+		return
+	}
+	result := w.root.SyncBack(paths...)
+	for i := range result.Entries {
+		if result.Entries[i].State == Unsettled {
+			w.due[result.Entries[i].Path] = now.Add(watchRetry)
+		}
+	}
+	w.report(result)
+}
