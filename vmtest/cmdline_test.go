@@ -22,23 +22,28 @@ func TestArgs(t *testing.T) {
 		{"kvm", func(c *commandLine) { c.accel = accelKVM }, []string{"-accel", "kvm", "-cpu", "host"}, "tcg"},
 		{
 			"disk with a comma", func(c *commandLine) { c.disks = []string{"/a,b"} },
-			[]string{"-drive", "if=none,id=disk0,format=qcow2,cache=writeback,file=/a,,b"}, "id=disk1",
+			[]string{"-drive", "if=none,id=disk0,format=qcow2,cache=writeback,file=/a,,b"},
+			"id=disk1",
 		},
 		{
 			"two disks", func(c *commandLine) { c.disks = []string{"/a", "/b"} },
-			[]string{"-device", "virtio-blk-pci,drive=disk1,serial=disk1"}, "id=disk2",
+			[]string{"-device", "virtio-blk-pci,drive=disk1,serial=disk1"},
+			"id=disk2",
 		},
 		{
 			"clock", func(c *commandLine) { c.clock = time.Date(2031, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600)) },
-			[]string{"-rtc", "base=2031-02-03T03:05:06"}, "-qmp",
+			[]string{"-rtc", "base=2031-02-03T03:05:06"},
+			"-qmp",
 		},
 		{
 			"agent", func(c *commandLine) { c.agentFD, c.portName = 3, "p" },
-			[]string{"-chardev", "socket,id=agent,fd=3", "-device", "virtserialport,chardev=agent,name=p"}, "id=qmp",
+			[]string{"-chardev", "socket,id=agent,fd=3", "-device", "virtserialport,chardev=agent,name=p"},
+			"id=qmp",
 		},
 		{
 			"qmp", func(c *commandLine) { c.qmpFD = 4 },
-			[]string{"-chardev", "socket,id=qmp,fd=4", "-mon", "chardev=qmp,mode=control"}, "id=agent",
+			[]string{"-chardev", "socket,id=qmp,fd=4", "-mon", "chardev=qmp,mode=control"},
+			"id=agent",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
