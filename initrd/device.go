@@ -3,7 +3,6 @@ package initrd
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/service"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -155,21 +155,8 @@ func hasOption(options []sys.Option, key string) bool {
 // large btrfs, which costs more than all else here, is made once in a boot.
 // sd_notify(3), FDSTORE=1. Worst case when that fails: a second first mount.
 func keepOpen(fd int) error {
-	socket := os.Getenv("NOTIFY_SOCKET")
-	if socket == "" {
-		return nil
-	}
-	if name, abstract := strings.CutPrefix(socket, "@"); abstract {
-		socket = "\x00" + name
-	}
-	s, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return fmt.Errorf("keep file system open: %w", err)
-	}
-	defer unix.Close(s)
-	message := []byte("FDSTORE=1\nFDNAME=ebb-top-level")
-	if err := unix.Sendmsg(s, message, unix.UnixRights(fd), &unix.SockaddrUnix{Name: socket}, 0); err != nil {
-		return fmt.Errorf("keep file system open: %w", err)
+	if err := service.Notify("FDSTORE=1\nFDNAME=ebb-top-level", fd); err != nil {
+		return fmt.Errorf("keep the file system open: %w", err)
 	}
 	return nil
 }

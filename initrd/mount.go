@@ -138,3 +138,19 @@ func keepHistory(earlier, later *MountRecord) {
 		}
 	}
 }
+
+// Finish gives sources that were made for root alone, because their user or
+// group was not known in stage 1, to their owners. It runs in the running
+// system, after activation, and may be repeated.
+func (h *Host) Finish(root *mounts.Root) error {
+	report := root.Finish()
+	for _, e := range report.Entries {
+		if !e.OK() {
+			h.refusal("entry %s of store %s: %s", e.Path, e.Store, e.Reason)
+		}
+	}
+	if failed := report.Failed(); failed > 0 {
+		return fmt.Errorf("%d entries could not be given to their owners", failed)
+	}
+	return nil
+}

@@ -2,9 +2,9 @@ package initrd
 
 import (
 	"fmt"
+	"maps"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
@@ -171,10 +171,11 @@ func dropOrUnstage(next *NextFacts, used uint64) ([]Step, uint64) {
 // archiveUnknown keeps subvolumes whose story cannot be told any more.
 func archiveUnknown(next *NextFacts, used uint64) ([]Step, uint64) {
 	var staged []MemberFacts
-	for name, id := range next.Staged {
+	for _, name := range slices.Sorted(maps.Keys(next.Staged)) {
+		id := next.Staged[name]
 		staged = append(staged, MemberFacts{Name: name, Live: &id})
 	}
-	return planArchive(sortedByName(staged), used+1, true), used + 1
+	return planArchive(staged, used+1, true), used + 1
 }
 
 // isExchanged reports whether any live subvolume is the fresh one of the
@@ -224,9 +225,4 @@ func finish(facts *Facts) (steps []Step, used uint64, members []MemberFacts) {
 		number = facts.Used + 1
 	}
 	return append(steps, planArchive(old, number, true)...), max(facts.Used, number), members
-}
-
-func sortedByName(members []MemberFacts) []MemberFacts {
-	slices.SortFunc(members, func(a, b MemberFacts) int { return strings.Compare(a.Name, b.Name) })
-	return members
 }

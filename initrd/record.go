@@ -166,7 +166,7 @@ func (h *Host) updateRecord(change func(*Record)) error {
 		return fmt.Errorf("write boot record: %w", err)
 	}
 	defer unix.Close(dir)
-	if err := sys.WriteFile(dir, RecordName, append(data, '\n'), 0o644); err != nil {
+	if err := sys.ReplaceFile(dir, RecordName, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write boot record: %w", err)
 	}
 	return nil

@@ -235,8 +235,10 @@ func (x *executor) learn(name string, fd int) error {
 	return nil
 }
 
-// describe writes meta.json and makes it durable before the first exchange, so
-// that no disk can hold an old root in the staging directory without it.
+// describe writes meta.json before the first exchange, so that no disk can hold
+// an old root in the staging directory without it. Its contents are made
+// durable here; its name is part of the same transaction as the exchange, or
+// of an earlier one, so it is on the disk whenever the exchange is.
 func (x *executor) describe(s Step) error {
 	info := x.info(s.Number)
 	data, err := info.Marshal()
@@ -246,7 +248,7 @@ func (x *executor) describe(s Step) error {
 	if err := archive.SetLastSequence(x.archive, s.Number); err != nil {
 		return err
 	}
-	return sys.WriteFile(x.next, archive.Meta, data, 0o600)
+	return sys.ReplaceFile(x.next, archive.Meta, data, 0o600)
 }
 
 func (x *executor) info(number uint64) *archive.Info {

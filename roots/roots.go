@@ -3,7 +3,6 @@ package roots
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"slices"

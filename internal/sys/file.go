@@ -49,10 +49,20 @@ func readRegular(fd int, name string, limit int64) ([]byte, error) {
 	return data, nil
 }
 
-// WriteFile replaces name in dirFd by a file that holds data: a reader, and a
-// boot after a power cut, sees the old contents or the new, whole. It writes
-// a temporary file beside it, fsyncs it, renames it, and fsyncs the directory.
+// WriteFile replaces name in dirFd by a file that holds data, durably: see
+// [ReplaceFile]; the directory is fsynced, too.
 func WriteFile(dirFd int, name string, data []byte, mode uint32) error {
+	if err := ReplaceFile(dirFd, name, data, mode); err != nil {
+		return err
+	}
+	return SyncDirectory(dirFd)
+}
+
+// ReplaceFile replaces name in dirFd by a file that holds data: a reader, and
+// a boot after a power cut, sees the old contents or the new, whole. It writes
+// a temporary file beside it, fsyncs it, and renames it; the new name itself
+// is durable once the directory is.
+func ReplaceFile(dirFd int, name string, data []byte, mode uint32) error {
 	temporary := TemporaryName(name)
 	// Left over by a run that was killed: nobody else uses the name.
 	if err := Remove(dirFd, temporary); err != nil {
@@ -64,7 +74,7 @@ func WriteFile(dirFd int, name string, data []byte, mode uint32) error {
 	if err := Rename(dirFd, temporary, dirFd, name); err != nil {
 		return errors.Join(err, Remove(dirFd, temporary))
 	}
-	return SyncDirectory(dirFd)
+	return nil
 }
 
 func writeNew(dirFd int, name string, data []byte, mode uint32) error {

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ebb-nix/ebb/config"
+)
+
+// runCheck validates a config. It runs while a system is built, so it needs
+// nothing but the file.
+func runCheck(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print the problems as JSON")
+	rest, err := i.parse(f, args, 0, 1)
+	if err != nil {
+		return err
+	}
+	if len(rest) > 0 {
+		i.configPath = rest[0]
+	}
+	c, err := i.config()
+	if i.json {
+		var problems config.Problems
+		errors.As(err, &problems)
+		if jsonErr := printJSON(i.stdout, checkReport{File: i.configPath, OK: err == nil, Problems: problems}); jsonErr != nil {
+			return jsonErr
+		}
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	entries := 0
+	for _, s := range c.Stores {
+		entries += len(s.Entries)
+	}
+	fmt.Fprintf(i.stdout, "%s is valid: root of kind %s, %d entries in %d stores\n", i.configPath, c.Root.Kind, entries, len(c.Stores))
+	return nil
+}
+
+type checkReport struct {
+	File     string          `json:"file"`
+	OK       bool            `json:"ok"`
+	Problems config.Problems `json:"problems,omitempty"`
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// command is one verb of the command line.
+type command struct {
+	name    string
+	args    string // as in the usage line
+	summary string
+	where   string // where it is used
+	run     func(*invocation, []string) error
+}
+
+// commands are all verbs, in the order in which the help lists them.
+func commands() []*command {
+	return []*command{
+		{"status", "", "was the root fresh, is every entry in place, where is the old root", "anywhere", runStatus},
+		{"plan", "", "what rollback and mount would do now, and what they would refuse", "anywhere", runPlan},
+		{"roots", "", "list the archived roots", "anywhere", runRoots},
+		{"sync", "[PATH...]", "copy changed \"sync\" files back into their store", "running system", runSync},
+		{"check", "FILE", "validate a config", "build", runCheck},
+		{"rollback", "", "make the root fresh and archive the old one", "initrd", runRollback},
+		{"mount", "--root DIR", "bring the entries into place below DIR", "initrd", runMount},
+		{"version", "", "the version of this ebb", "anywhere", runVersion},
+	}
+}
+
+func findCommand(args []string) (*command, []string) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	for _, c := range commands() {
+		if c.name == args[0] {
+			return c, args[1:]
+		}
+	}
+	return nil, nil
+}
+
+// usage prints the help: to standard output when it was asked for.
+func usage(args []string) int {
+	asked := len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "help")
+	out, status := io.Writer(os.Stderr), exitUsage
+	if asked {
+		out, status = os.Stdout, exitDone
+	} else if len(args) > 0 {
+		fmt.Fprintf(out, "ebb: there is no command %s\n\n", kmsg.Quote(args[0]))
+	}
+	fmt.Fprint(out, "ebb gives this machine a root file system that is new at every boot.\n\nUsage: ebb COMMAND [flags]\n\n")
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		fmt.Fprintf(table, "  %s\t%s\t(%s)\n", strings.TrimSpace(c.name+" "+c.args), c.summary, c.where)
+	}
+	table.Flush()
+	fmt.Fprint(out, "\nebb COMMAND -h tells its flags. Exit status: 0 done, 1 failed or problems found, 2 usage or config.\n")
+	return status
+}
+
+// invocation is one run of a command, with the flags that all of them share.
+type invocation struct {
+	command *command
+	log     *kmsg.Logger
+	stdout  io.Writer
+
+	configPath string
+	runDir     string
+	json       bool
+	dryRun     bool
+}
+
+// errHelp ends a command that was asked for its help.
+var errHelp = errors.New("help was asked for")
+
+// flags returns the flag set of the command, with the shared flags in it.
+func (i *invocation) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("ebb "+i.command.name, flag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.StringVar(&i.configPath, "config", config.DefaultPath, "the config `FILE`")
+	f.StringVar(&i.runDir, "run-dir", "/run/ebb", "the `DIR` of the boot record")
+	return f
+}
+
+// parse reads the flags, wherever they stand among the arguments, and returns
+// the arguments. At most most of them are allowed, any number if it is -1.
+func (i *invocation) parse(f *flag.FlagSet, args []string, least, most int) (rest []string, err error) {
+	for {
+		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+			i.help(f)
+			return nil, errHelp
+		} else if err != nil {
+			return nil, &usageError{err.Error()}
+		}
+		parsed := len(args) - f.NArg()
+		literal := parsed > 0 && args[parsed-1] == "--"
+		if args = f.Args(); len(args) == 0 || literal {
+			break
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+	rest = append(rest, args...)
+	if len(rest) < least || most >= 0 && len(rest) > most {
+		return nil, &usageError{fmt.Sprintf("%d arguments, usage: ebb %s %s", len(rest), i.command.name, i.command.args)}
+	}
+	return rest, nil
+}
+
+func (i *invocation) help(f *flag.FlagSet) {
+	fmt.Fprintf(i.stdout, "Usage: %s [flags] %s\n\n%s (%s)\n\nFlags:\n", f.Name(), i.command.args, i.command.summary, i.command.where)
+	f.SetOutput(i.stdout)
+	f.PrintDefaults()
+}
+
+// config reads the config.
+func (i *invocation) config() (*config.Config, error) {
+	data, err := sys.ReadPath(i.configPath, config.MaxBytes)
+	if err != nil {
+		return nil, config.Problems{{Reason: err.Error()}}
+	}
+	return config.Parse(data)
+}
+
+// host describes this machine; sysroot is where the new root is or will be.
+func (i *invocation) host(sysroot string) (*initrd.Host, error) {
+	return initrd.NewHost(i.runDir, sysroot, i.log)
+}
+
+// inInitrd reports whether this is stage 1, by the file that systemd goes by.
+func inInitrd() bool {
+	_, err := os.Stat("/etc/initrd-release")
+	return err == nil
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+func runMount(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.dryRun, "dry-run", false, "print the steps, change nothing")
+	root := f.String("root", "/sysroot", "`DIR` that is the root of the entries' paths")
+	finish := f.Bool("finish", false, "only give sources that waited for their owner to them")
+	if _, err := i.parse(f, args, 0, 0); err != nil {
+		return err
+	}
+	host, err := i.host(*root)
+	if err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	switch {
+	case err != nil && (i.dryRun || *finish):
+		return err
+	case err != nil:
+		return host.MountImpossible(err)
+	case !i.dryRun && !*finish:
+		return host.Mount(cfg, *root)
+	}
+	entries, err := host.EntryRoot(cfg, *root)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(entries.Fd)
+	if *finish {
+		return host.Finish(entries)
+	}
+	for _, e := range entries.Plan().Entries {
+		for _, step := range e.Steps {
+			fmt.Fprintln(i.stdout, step)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+func runStatus(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	all := f.Bool("all", false, "list every entry, also those in place")
+	required := f.Bool("required", false, "only look at the entries that the config calls required")
+	root := f.String("root", defaultRoot(), "`DIR` that is the root")
+	if _, err := i.parse(f, args, 0, 0); err != nil {
+		return err
+	}
+	host, err := i.host(*root)
+	if err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	if err != nil {
+		return err
+	}
+	status, err := host.Status(cfg, *root)
+	if err != nil {
+		return err
+	}
+	if *required {
+		return i.reportRequired(status)
+	}
+	if i.json {
+		if err := printJSON(i.stdout, status); err != nil {
+			return err
+		}
+	} else {
+		i.printStatus(status, *all)
+	}
+	if !status.OK {
+		return errProblems
+	}
+	return nil
+}
+
+// defaultRoot is where the root is at this stage of the boot.
+func defaultRoot() string {
+	if inInitrd() {
+		return "/sysroot"
+	}
+	return "/"
+}
+
+func (i *invocation) reportRequired(s *initrd.Status) error {
+	missing := s.MissingRequired()
+	for _, e := range missing {
+		i.log.Log(kmsg.Failure, "required entry %s is not in place: %s", e.Path, e.Reason)
+	}
+	if len(missing) > 0 {
+		return errProblems
+	}
+	return nil
+}
+
+func (i *invocation) printStatus(s *initrd.Status, all bool) {
+	p := newPalette(i.stdout)
+	verdict := p.good("all is well")
+	if !s.OK {
+		verdict = p.bad(fmt.Sprintf("%d problems", len(s.Problems)))
+		if len(s.Problems) == 1 {
+			verdict = p.bad("1 problem")
+		}
+	}
+	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(table, "%s\t%s\n", "ebb", verdict)
+	fmt.Fprintf(table, "root\t%s\n", describeRoot(s))
+	fmt.Fprintf(table, "old root\t%s\n", describeOldRoot(s))
+	fmt.Fprintf(table, "entries\t%s\n", describeEntries(s))
+	if s.Record != nil && s.Record.Rollback != nil && s.Record.Mount != nil {
+		fmt.Fprintf(table, "time\trollback %.3f s, entries %.3f s\n", s.Record.Rollback.Seconds, s.Record.Mount.Seconds)
+	}
+	table.Flush()
+	i.printProblems(p, s.Problems)
+	i.printEntries(p, s, all)
+}
+
+func describeRoot(s *initrd.Status) string {
+	switch {
+	case s.Root.Kind == string(config.KindNone):
+		return "kept at every boot (kind none)"
+	case !s.Root.Mounted:
+		return s.Root.Kind + ", not mounted yet"
+	case s.Root.Kind == string(config.KindTmpfs) && s.Root.Fresh:
+		return "fresh tmpfs"
+	case !s.Root.Fresh:
+		return s.Root.Kind + ", NOT fresh"
+	}
+	text := fmt.Sprintf("fresh, subvolume %s (id %d)", s.Root.Subvolume, s.Root.ID)
+	if s.Record.Rollback.CopyOf > 0 {
+		text += fmt.Sprintf(", a copy of archived root %d", s.Record.Rollback.CopyOf)
+	}
+	return text
+}
+
+func describeOldRoot(s *initrd.Status) string {
+	if s.Root.Archived == "" {
+		return "none was archived in this boot"
+	}
+	return fmt.Sprintf("%s (number %d)", s.Root.Archived, s.Record.Rollback.Sequence)
+}
+
+func describeEntries(s *initrd.Status) string {
+	count := map[mounts.State]int{}
+	for _, e := range s.Entries {
+		count[e.State]++
+	}
+	text := fmt.Sprintf("%d in place", count[mounts.InPlace]+count[mounts.Already])
+	for _, other := range []struct {
+		state mounts.State
+		text  string
+	}{
+		{mounts.Waiting, "waiting for their program to make the file"},
+		{mounts.Pending, "waiting for their owner"},
+		{mounts.Missing, "MISSING"},
+		{mounts.Refused, "REFUSED"},
+		{mounts.Failed, "FAILED"},
+	} {
+		if n := count[other.state]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, other.text)
+		}
+	}
+	return text
+}
+
+func (i *invocation) printProblems(p palette, problems []initrd.Problem) {
+	if len(problems) == 0 {
+		return
+	}
+	fmt.Fprintf(i.stdout, "\n%s\n", p.bold("Problems"))
+	for _, problem := range problems {
+		fmt.Fprintf(i.stdout, "  %s %s\n", p.bad("!"), kmsg.Quote(problem.Text))
+		if problem.Hint != "" {
+			fmt.Fprintf(i.stdout, "    %s\n", kmsg.Quote(problem.Hint))
+		}
+	}
+}
+
+// printEntries lists the entries where it was asked for, and otherwise those
+// of a number that can be taken in at a glance.
+func (i *invocation) printEntries(p palette, s *initrd.Status, all bool) {
+	const glance = 20
+	if len(s.Entries) == 0 || (!all && len(s.Entries) > glance) {
+		if len(s.Entries) > glance {
+			fmt.Fprintf(i.stdout, "\nebb status --all lists all %d entries.\n", len(s.Entries))
+		}
+		return
+	}
+	fmt.Fprintln(i.stdout)
+	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
+	for _, e := range s.Entries {
+		state := p.good(string(e.State))
+		if !e.OK() {
+			state = p.bad(string(e.State))
+		}
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", state, kmsg.Quote(e.Path), e.How, kmsg.Quote(e.Store))
+	}
+	table.Flush()
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/signal"
+	"path"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/service"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+func runSync(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	watch := f.Bool("watch", false, "go on, copying back what changes, until told to stop")
+	root := f.String("root", "/", "`DIR` that is the root")
+	paths, err := i.parse(f, args, 0, -1)
+	if err != nil {
+		return err
+	}
+	host, err := i.host(*root)
+	if err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	if err != nil {
+		return err
+	}
+	if err := checkSyncPaths(cfg, paths); err != nil {
+		return err
+	}
+	entries, err := host.EntryRoot(cfg, *root)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(entries.Fd)
+	if *watch {
+		return i.watch(entries)
+	}
+	return i.reportSync(entries.SyncBack(paths...))
+}
+
+// checkSyncPaths refuses arguments that are no "sync" entries: nothing would
+// be copied, and whoever asked would think otherwise.
+func checkSyncPaths(cfg *config.Config, paths []string) error {
+	var known []string
+	for _, store := range cfg.Stores {
+		for _, e := range store.Entries {
+			if e.How == config.Sync {
+				known = append(known, e.Path)
+			}
+		}
+	}
+	for n, p := range paths {
+		paths[n] = path.Clean(p)
+		if !slices.Contains(known, paths[n]) {
+			return &usageError{fmt.Sprintf("%s is no \"sync\" entry; there are: %s", kmsg.Quote(p), strings.Join(known, ", "))}
+		}
+	}
+	return nil
+}
+
+// watch copies back what changes until SIGTERM or SIGINT, and then everything
+// once more.
+func (i *invocation) watch(entries *mounts.Root) error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
+	defer stop()
+	if err := service.Notify("READY=1"); err != nil {
+		i.log.Log(kmsg.Refusal, "sync: %v", err)
+	}
+	return entries.Watch(ctx, func(report mounts.Report) { i.logSync(report) })
+}
+
+func (i *invocation) logSync(report mounts.Report) (failed int) {
+	for _, e := range report.Entries {
+		if !e.OK() {
+			failed++
+			i.log.Log(kmsg.Failure, "sync: %s was not copied back: %s", e.Path, e.Reason)
+		}
+	}
+	for _, note := range report.Notes {
+		i.log.Log(kmsg.Refusal, "sync: %s", note)
+	}
+	return failed
+}
+
+func (i *invocation) reportSync(report mounts.Report) error {
+	if i.json {
+		if err := printJSON(i.stdout, report); err != nil {
+			return err
+		}
+	} else {
+		for _, e := range report.Entries {
+			line := fmt.Sprintf("%-10s %s", e.State, kmsg.Quote(e.Path))
+			if e.Reason != "" {
+				line += " (" + kmsg.Quote(e.Reason) + ")"
+			}
+			fmt.Fprintln(i.stdout, line)
+		}
+	}
+	if i.logSync(report) > 0 {
+		return errProblems
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package initrd
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// Status is what "ebb status" reports: what the boot record tells, held
+// against what is really there.
+type Status struct {
+	OK       bool                 `json:"ok"`
+	Problems []Problem            `json:"problems"`
+	BootID   string               `json:"boot_id"`
+	Root     RootStatus           `json:"root"`
+	Entries  []mounts.EntryResult `json:"entries"` // as they are now
+	Record   *Record              `json:"record"`  // as this boot has written it; null: ebb has not run
+}
+
+// RootStatus is the root as it is.
+type RootStatus struct {
+	Kind      string      `json:"kind"`
+	Fresh     bool        `json:"fresh"`   // new in this boot, and the machine runs on it
+	Mounted   bool        `json:"mounted"` // in stage 1 it may not be yet
+	Subvolume string      `json:"subvolume,omitempty"`
+	ID        uint64      `json:"id,omitempty"`
+	UUID      *btrfs.UUID `json:"uuid,omitempty"`
+	Archived  string      `json:"archived,omitempty"` // where the old root is
+}
+
+func (s *Status) problem(text, hint string) {
+	s.Problems = append(s.Problems, Problem{Text: text, Hint: hint})
+}
+
+// Status compares the record of this boot with the root at dir and the mounts
+// in it. Its problems are all that is not as the config wants it.
+func (h *Host) Status(cfg *config.Config, dir string) (*Status, error) {
+	s := &Status{BootID: h.BootID, Problems: []Problem{}, Entries: []mounts.EntryResult{}}
+	s.Root.Kind = string(cfg.Root.Kind)
+	record, err := ReadRecord(h.RunDir, h.BootID)
+	switch {
+	case errors.Is(err, ErrNoRecord):
+		s.problem(err.Error(), "were ebb-rollback.service and ebb-mount.service started? journalctl -b -u 'ebb-*' tells")
+	case err != nil:
+		s.problem(err.Error(), "")
+	}
+	s.Record = record
+	if err := s.readRoot(dir); err != nil {
+		return nil, err
+	}
+	if record != nil {
+		s.judgeRollback(record.Rollback, cfg)
+		s.judgeMount(record.Mount)
+	}
+	if err := s.judgeEntries(h, cfg, dir); err != nil {
+		return nil, err
+	}
+	s.OK = len(s.Problems) == 0
+	return s, nil
+}
+
+// readRoot looks at what is mounted at dir.
+func (s *Status) readRoot(dir string) error {
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		return fmt.Errorf("open root: %w", err)
+	}
+	defer unix.Close(fd)
+	st, err := sys.Stat(fd)
+	if err != nil {
+		return err
+	}
+	s.Root.Mounted = st.IsMountRoot()
+	if info, err := btrfs.Info(fd); err == nil {
+		s.Root.ID, s.Root.UUID = info.ID, &info.UUID
+	}
+	var fs unix.Statfs_t
+	if err := unix.Fstatfs(fd, &fs); err != nil {
+		return fmt.Errorf("statfs %s: %w", dir, err)
+	}
+	if fs.Type == unix.TMPFS_MAGIC && s.Root.Kind == string(config.KindTmpfs) {
+		s.Root.Fresh = true
+	}
+	return nil
+}
+
+// judgeRollback says what is wrong with the root.
+func (s *Status) judgeRollback(r *RollbackRecord, cfg *config.Config) {
+	if cfg.Root.Kind == config.KindNone {
+		return
+	}
+	if r == nil {
+		s.Root.Fresh = false
+		s.problem("the root was not made fresh: ebb rollback has not run in this boot",
+			"journalctl -b -u ebb-rollback.service tells why; was the device there in time?")
+		return
+	}
+	for _, p := range r.Problems {
+		s.problem(p.Text, p.Hint)
+	}
+	switch r.State {
+	case StateDone:
+		s.judgeRoot(r)
+	case StateKept:
+		s.Root.Fresh = false
+		s.problem("the root was kept as it was: "+r.Reason, "the next boot without that parameter makes it fresh")
+	default:
+		s.Root.Fresh = false
+		s.problem("the root was not made fresh: "+r.Reason, r.Hint)
+	}
+}
+
+// judgeRoot compares the root that the rollback made with the one that the
+// machine runs on.
+func (s *Status) judgeRoot(r *RollbackRecord) {
+	made, isBtrfs := r.Subvolume("root")
+	if !isBtrfs {
+		if s.Root.Mounted && !s.Root.Fresh {
+			s.problem("the root is not the tmpfs that ebb made", "fileSystems.\"/\" has to be a tmpfs, too")
+		}
+		return
+	}
+	s.Root.Subvolume, s.Root.Archived = made.Path, made.Archived
+	switch {
+	case !s.Root.Mounted:
+		return // stage 1, before sysroot.mount
+	case s.Root.UUID == nil || *s.Root.UUID != made.UUID:
+		s.problem(fmt.Sprintf("the machine runs on another root than the fresh one (subvolume %q, id %d)", made.Path, made.ID),
+			"the mount options of fileSystems.\"/\" have to name the same subvolume as the config")
+		return
+	}
+	s.Root.Fresh = r.Fresh
+}
+
+func (s *Status) judgeMount(m *MountRecord) {
+	switch {
+	case m == nil:
+		s.problem("the entries were not brought in: ebb mount has not run in this boot", "journalctl -b -u ebb-mount.service tells why")
+	case m.State == StateKept:
+		s.problem("no entries were brought in: "+m.Reason, "the next boot without that parameter brings them in")
+	case m.State == StateFailed && len(m.Entries) == 0:
+		s.problem("the entries were not brought in: "+m.Reason, m.Hint)
+	}
+	if m == nil {
+		return
+	}
+	for _, e := range m.Entries {
+		if e.Adoption != "" {
+			s.problem(fmt.Sprintf("entry %s: %s", e.Path, e.Adoption), "")
+		}
+	}
+	for _, p := range m.Problems {
+		s.problem(p.Text, p.Hint)
+	}
+}
+
+// judgeEntries looks at each entry as it is now.
+func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
+	root, err := h.EntryRoot(cfg, dir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root.Fd)
+	report := root.Check()
+	s.Entries = append(s.Entries, report.Entries...)
+	told := map[string]mounts.EntryResult{}
+	if s.Record != nil && s.Record.Mount != nil {
+		for _, e := range s.Record.Mount.Entries {
+			told[e.Path] = e
+		}
+	}
+	for i, e := range s.Entries {
+		if e.OK() {
+			continue
+		}
+		if before, ok := told[e.Path]; ok && !before.OK() {
+			s.Entries[i].Reason = before.Reason // the cause rather than the effect
+		}
+		s.problem(fmt.Sprintf("entry %s of store %s is not in place: %s", e.Path, e.Store, s.Entries[i].Reason), "")
+	}
+	return nil
+}
+
+// MissingRequired returns the entries that the machine cannot do without and
+// that are not in place.
+func (s *Status) MissingRequired() (missing []mounts.EntryResult) {
+	for _, e := range s.Entries {
+		if e.Required && !e.OK() {
+			missing = append(missing, e)
+		}
+	}
+	return missing
+}
