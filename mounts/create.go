@@ -48,13 +48,15 @@ func (p *placing) makeParent(s, other *side, path, name string) error {
 func (p *placing) attributesOfParent(other *side, path string) attributes {
 	depth := strings.Count(path, "/")
 	if status, found := other.trail.status(depth); found {
-		return attributesOf(&status)
+		as := attributesOf(&status)
+		as.pending = other.trail.note(depth)
+		return as
 	}
 	return parentAttributes(path, p.item.Entry, &p.run.names, p.home())
 }
 
 // home describes the home directory that the entry lies in: the one in the
-// root, else the one in the store, nil when neither is there.
+// root, else the one in the store, nil when neither is there or has its owner.
 func (p *placing) home() *sys.Status {
 	home, below := splitHome(p.item.Entry.Path)
 	if !below {
@@ -65,7 +67,7 @@ func (p *placing) home() *sys.Status {
 		if s.trail == nil {
 			continue
 		}
-		if status, found := s.trail.status(depth); found {
+		if status, found := s.trail.status(depth); found && s.trail.note(depth) == "" {
 			return &status
 		}
 	}
@@ -167,7 +169,10 @@ func isEmpty(fd int) (bool, error) {
 // last: until then it is root's alone, and chown takes away set-id bits.
 func setAttributes(fd int, as attributes) error {
 	if as.pending != "" {
-		if err := sys.SetXattr(fd, pendingXattr, []byte(as.pending)); err != nil {
+		err := sys.SetXattr(fd, pendingXattr, []byte(as.pending))
+		// A file system without attributes forgets what it is waiting for. The
+		// worst case is a directory that stays root's; the result says so.
+		if err != nil && !errors.Is(err, unix.ENOTSUP) {
 			return err
 		}
 	}

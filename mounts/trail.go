@@ -201,6 +201,18 @@ func (t *trail) status(depth int) (sys.Status, bool) {
 	return s.status, s.known
 }
 
+// note returns what a directory at the given depth is to become, if it waits
+// for an owner.
+func (t *trail) note(depth int) string {
+	status, found := t.status(depth)
+	if !found || depth == 0 || !mayWait(&status) || t.steps[depth-1].fd < 0 {
+		return ""
+	}
+	// Without the note the worst case is a directory that stays root's.
+	note, _ := readPending(t.steps[depth-1].fd)
+	return note
+}
+
 // forget drops what the trail holds of path and below: something was mounted
 // there.
 func (t *trail) forget(path string) {

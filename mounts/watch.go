@@ -16,9 +16,10 @@ import (
 
 // Waits of Watch.
 const (
-	watchSettle = time.Second      // from a change to its being copied, so that bursts count once
-	watchRetry  = time.Second      // until a file that was not settled is looked at again
-	watchRearm  = 10 * time.Second // until a directory that is not there is looked for again
+	watchSettle  = time.Second // from a change to its being copied, so that bursts count once
+	watchRetry   = time.Second // until a file that was not settled is looked at again
+	watchRearm   = time.Second // until a directory that is not there is looked for again; doubles each time
+	watchLongest = time.Minute // to this
 )
 
 // watchMask is what may change a file for whoever opens it by name next, or
@@ -68,6 +69,7 @@ type watched struct {
 	paths map[string]string // names to paths
 	armed bool
 	again time.Time // when to look for the directory again
+	wait  time.Duration
 }
 
 func (w *watcher) add(e *config.Entry) {
@@ -131,10 +133,11 @@ func (w *watcher) arm() {
 		}
 		watch, err := w.watch(dir)
 		if err != nil {
-			d.again = now.Add(watchRearm)
+			d.wait = min(max(2*d.wait, watchRearm), watchLongest)
+			d.again = now.Add(d.wait)
 			continue
 		}
-		d.armed = true
+		d.armed, d.wait = true, 0
 		w.byWatch[watch] = dir
 		w.touch(d)
 	}

@@ -1,0 +1,217 @@
+package mounts
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/testenv"
+)
+
+func synced(path string) config.Entry {
+	return config.Entry{Path: path, How: config.Sync}
+}
+
+func (g *ground) syncBack(paths ...string) map[string]EntryResult {
+	g.t.Helper()
+	return byPath(g.root.SyncBack(paths...))
+}
+
+func (g *ground) write(rel, content string) {
+	g.t.Helper()
+	if err := os.WriteFile(g.path(rel), []byte(content), 0o644); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// setTime sets the time of modification, in seconds from now.
+func (g *ground) setTime(rel string, seconds int) {
+	g.t.Helper()
+	at := time.Now().Add(time.Duration(seconds) * time.Second)
+	if err := os.Chtimes(g.path(rel), at, at); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+func TestSyncIn(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/a 0604 0:0 kept", "xattr persist/etc/a user.x y",
+		"file persist/etc/older 0644 0:0 store", "file etc/older 0644 0:0 stale",
+		"file persist/etc/newer 0644 0:0 store", "file etc/newer 0644 0:0 fresh",
+		"file persist/etc/same 0644 0:0 text", "file etc/same 0644 0:0 text")
+	g.setTime("etc/older", -100)
+	g.setTime("etc/newer", 100)
+	g.entries(synced("/etc/a"), synced("/etc/older"), synced("/etc/newer"), synced("/etc/same"), synced("/etc/x/none"))
+	results := g.mount()
+	for path, want := range map[string]State{
+		"/etc/a": InPlace, "/etc/older": InPlace, "/etc/newer": Already, "/etc/same": Already, "/etc/x/none": Waiting,
+	} {
+		g.requireState(results, path, want)
+	}
+	g.requireContent("etc/older", "store")
+	g.requireContent("etc/newer", "fresh")
+	g.requireMissing("etc/x/none")
+	g.requireMissing("persist/etc/x/none")
+	g.requireStat("persist/etc/x", "dir 0755")
+	all := testenv.Fingerprint(t, g.dir)
+	if all["etc/a"] != all["persist/etc/a"] {
+		t.Errorf("%s\nbecame %s", all["persist/etc/a"], all["etc/a"])
+	}
+	g.mount()
+	if diff := all.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
+		t.Errorf("the second run changed:\n%s", diff)
+	}
+}
+
+func TestSyncBack(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/kept 0644 0:0 old", "file persist/etc/changed 0644 0:0 old", "file persist/etc/mode 0644 0:0 x",
+		"file etc/changed 0640 0:0 new", "file etc/deep/first 0600 0:0 id", "file etc/mode 0600 0:0 x",
+		"file etc/busy 0644 0:0 a", "fifo etc/hostile", "link etc/linked /etc/passwd", "file run/id")
+	if err := unix.Mount(g.path("run/id"), g.path("etc/busy"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	g.entries(synced("/etc/kept"), synced("/etc/changed"), synced("/etc/mode"), synced("/etc/deep/first"),
+		synced("/etc/busy"), synced("/etc/hostile"), synced("/etc/linked"), synced("/etc/none"))
+	results := g.syncBack()
+	for path, want := range map[string]State{
+		"/etc/kept": Already, "/etc/changed": InPlace, "/etc/mode": InPlace, "/etc/deep/first": InPlace,
+		"/etc/busy": Unsettled, "/etc/hostile": Refused, "/etc/linked": Refused, "/etc/none": Waiting,
+	} {
+		g.requireState(results, path, want)
+	}
+	g.requireContent("persist/etc/kept", "old")
+	g.requireContent("persist/etc/changed", "new")
+	g.requireStat("persist/etc/changed", "file 0640")
+	g.requireStat("persist/etc/mode", "file 0600")
+	g.requireContent("persist/etc/deep/first", "id")
+	for _, name := range []string{"busy", "hostile", "linked", "none"} {
+		g.requireMissing("persist/etc/" + name)
+	}
+	before := testenv.Fingerprint(t, g.path("persist"))
+	results = g.syncBack()
+	g.requireState(results, "/etc/changed", Already)
+	if diff := before.Diff(testenv.Fingerprint(t, g.path("persist"))); diff != "" {
+		t.Errorf("the second run changed:\n%s", diff)
+	}
+	if results := g.syncBack("/etc/mode"); len(results) != 1 {
+		t.Errorf("asked for one: %v", results)
+	}
+}
+
+func TestSyncOverMount(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/machine-id 0444 0:0 kept", "file etc/machine-id", "file run/machine-id 0444 0:0 transient")
+	if err := unix.Mount(g.path("run/machine-id"), g.path("etc/machine-id"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	g.entries(synced("/etc/machine-id"))
+	g.requireState(g.mount(), "/etc/machine-id", Already)
+	g.requireContent("etc/machine-id", "transient")
+	g.requireContent("persist/etc/machine-id", "kept")
+}
+
+// TestWatch changes files in the ways that programs do.
+func TestWatch(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/id 0444 0:0 old", "file etc/id 0444 0:0 old", "file etc/busy 0644 0:0 under", "file run/id 0644 0:0 over")
+	if err := unix.Mount(g.path("run/id"), g.path("etc/busy"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	g.entries(synced("/etc/id"), synced("/etc/busy"), synced("/etc/late/file"), synced("/etc/last"))
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ended := make(chan error)
+	go func() { ended <- g.root.Watch(ctx, func(Report) {}) }()
+
+	// A rename over the file, as most programs do it.
+	time.Sleep(200 * time.Millisecond)
+	g.write("etc/id.tmp", "renamed")
+	if err := os.Rename(g.path("etc/id.tmp"), g.path("etc/id")); err != nil {
+		t.Fatal(err)
+	}
+	g.waitContent("persist/etc/id", "renamed")
+	// Writing in place.
+	g.write("etc/id", "written")
+	g.waitContent("persist/etc/id", "written")
+	// Settling.
+	if err := unix.Unmount(g.path("etc/busy"), 0); err != nil {
+		t.Fatal(err)
+	}
+	g.waitContent("persist/etc/busy", "under")
+	// The directory is replaced.
+	if err := os.Rename(g.path("etc"), g.path("etc.old")); err != nil {
+		t.Fatal(err)
+	}
+	g.tree("file etc/id 0644 0:0 replaced")
+	g.waitContent("persist/etc/id", "replaced")
+	// A last change, and the end.
+	g.write("etc/last", "word")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("watch: %v", err)
+	}
+	g.requireContent("persist/etc/last", "word")
+	g.requireMissing("persist/etc/late/file")
+}
+
+// waitContent waits for up to ten seconds until a file holds something.
+func (g *ground) waitContent(rel, want string) {
+	g.t.Helper()
+	var data []byte
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if data, _ = os.ReadFile(g.path(rel)); string(data) == want {
+			return
+		}
+	}
+	g.t.Errorf("%s holds %q, want %q", rel, data, want)
+}
+
+func TestCheck(t *testing.T) {
+	g := newGround(t)
+	g.tree("dir persist/bound", "dir persist/covered", "dir other")
+	g.entries(directory("/bound"), directory("/covered"), directory("/gone"), symlinked(file("/link")), synced("/sync"))
+	for path, r := range byPath(g.root.Check()) {
+		want := Missing
+		if path == "/sync" {
+			want = Waiting
+		}
+		if r.State != want {
+			t.Errorf("before: %s: %+v", path, r)
+		}
+	}
+	g.mount()
+	g.write("sync", "x")
+	if err := unix.Mount(g.path("other"), g.path("covered"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	results := byPath(g.root.Check())
+	for path, r := range results {
+		if r.State != InPlace {
+			t.Errorf("after: %s: %+v", path, r)
+		}
+	}
+	if !strings.Contains(results["/covered"].Reason, "covers") || !strings.Contains(results["/sync"].Reason, "copied back") {
+		t.Errorf("reasons: %q, %q", results["/covered"].Reason, results["/sync"].Reason)
+	}
+	// A further run does not stack another mount on top.
+	table := readTable(t)
+	g.requireState(g.mount(), "/covered", Already)
+	if readTable(t) != table {
+		t.Error("mounted again over what covers it")
+	}
+	if err := unix.Unmount(g.path("gone"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(g.path("link")); err != nil {
+		t.Fatal(err)
+	}
+	results = byPath(g.root.Check())
+	g.requireState(results, "/gone", Missing)
+	g.requireState(results, "/link", Missing)
+}
