@@ -98,7 +98,7 @@ func (p *placing) isOwnLink(s *side) bool {
 		return false
 	}
 	text, err := sys.ReadSymlink(s.trail.fd(), s.name)
-	return err == nil && text == p.item.Source()
+	return err == nil && text == p.result.Source
 }
 
 // targetHasData reports whether something would be hidden by a new source: a

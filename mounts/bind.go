@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"fmt"
 
 	"golang.org/x/sys/unix"
@@ -24,7 +25,7 @@ func (p *placing) bind() error {
 	if err := p.makeTarget(); err != nil {
 		return err
 	}
-	step := Step{Verb: MountBind, Path: p.item.Entry.Path, From: p.item.Source()}
+	step := Step{Verb: MountBind, Path: p.item.Entry.Path, From: p.result.Source}
 	if err := p.act(step, p.attach); err != nil {
 		return err
 	}
@@ -54,7 +55,7 @@ func (p *placing) isCovered() bool {
 	if err != nil {
 		return false
 	}
-	root, inside := rootInside(&own, p.run.rootPath()+p.item.Source())
+	root, inside := rootInside(&own, p.run.rootPath()+p.result.Source)
 	if !inside || !p.run.table.has(p.run.rootPath()+p.item.Entry.Path, root, &own) {
 		return false
 	}
@@ -79,14 +80,28 @@ func (p *placing) makeTarget() error {
 	if p.item.Entry.Directory {
 		verb, create = MakeDirectory, makeDirectory
 	}
-	step := Step{Verb: verb, Path: p.target.path(), as: as, has: true}
+	step := Step{Verb: verb, Path: p.item.Entry.Path, as: as, has: true}
 	return p.act(step, func() error {
 		fd, err := create(p.target.trail, p.target.name, as)
+		if errors.Is(err, unix.EEXIST) {
+			return p.takeTarget(err) // somebody was faster
+		}
 		if err == nil {
 			p.target.set(fd, sys.Status{})
 		}
 		return err
 	})
+}
+
+// takeTarget opens a target that was made by somebody else meanwhile.
+func (p *placing) takeTarget(exists error) error {
+	t, e := &p.target, p.item.Entry
+	fd, status, err := openEntry(t.trail.fd(), t.name, e.Path, e.Directory)
+	if err != nil {
+		return errors.Join(exists, err)
+	}
+	t.set(fd, status)
+	return nil
 }
 
 // attach makes the mount, and makes sure that it is what stands at the target
@@ -95,7 +110,7 @@ func (p *placing) makeTarget() error {
 func (p *placing) attach() error {
 	tree, err := p.mountTree()
 	if err != nil {
-		return fmt.Errorf("mount %s on %s: %w", quotePath(p.item.Source()), quotePath(p.item.Entry.Path), err)
+		return fmt.Errorf("mount %s on %s: %w", quotePath(p.result.Source), quotePath(p.item.Entry.Path), err)
 	}
 	defer unix.Close(tree)
 	status, err := sys.StatComponent(p.target.trail.fd(), p.target.name)

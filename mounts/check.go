@@ -48,7 +48,7 @@ func (p *placing) checkBind() error {
 	}
 	switch {
 	case !p.source.exists():
-		return p.is(Missing, fmt.Sprintf("%s is not there", quotePath(p.item.Source())))
+		return p.is(Missing, fmt.Sprintf("%s is not there", quotePath(p.result.Source)))
 	case p.isMounted():
 		return p.is(InPlace, "")
 	case p.isCovered():
@@ -75,7 +75,7 @@ func (p *placing) checkSymlink() error {
 		return p.is(Missing, "something else than a link is there")
 	case err != nil:
 		return err
-	case text != p.item.Source():
+	case text != p.result.Source:
 		return p.is(Missing, "the link leads to "+quotePath(text))
 	}
 	return p.is(InPlace, "")

@@ -40,7 +40,7 @@ func (p *placing) makeParent(s, other *side, path, name string) error {
 		if err != nil {
 			return err
 		}
-		s.trail.push(name, fd)
+		s.trail.pushMade(name, fd, as)
 		return nil
 	})
 }

@@ -1,10 +1,6 @@
 package mounts
 
-import (
-	"strings"
-
-	"golang.org/x/sys/unix"
-)
+import "golang.org/x/sys/unix"
 
 // change is what mount options ask of a mount: attributes to set and to clear
 // (MOUNT_ATTR_*, mount_setattr(2)).
@@ -54,14 +50,4 @@ func mountChange(options []string) (c change) {
 		}
 	}
 	return c
-}
-
-// userOptions are the options of an entry that only programs read.
-func userOptions(options []string) (user []string) {
-	for _, option := range options {
-		if strings.HasPrefix(option, "x-") || strings.HasPrefix(option, "X-") {
-			user = append(user, option)
-		}
-	}
-	return user
 }

@@ -123,6 +123,7 @@ func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) e
 	defer u.close()
 	items := Order(r.Stores)
 	report := Report{Entries: make([]EntryResult, 0, len(items))}
+	p := &placing{run: u}
 	for _, it := range items {
 		if !want(it.Entry) {
 			continue
@@ -131,7 +132,7 @@ func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) e
 			Path: it.Entry.Path, Store: it.Store.Path, Source: it.Source(),
 			How: it.Entry.How, Directory: it.Entry.Directory, Required: it.Entry.Required,
 		})
-		p := &placing{run: u, item: it, result: &report.Entries[len(report.Entries)-1]}
+		p.item, p.result = it, &report.Entries[len(report.Entries)-1]
 		p.finish(do(p))
 	}
 	if err := u.writeUtab(); err != nil {
@@ -145,6 +146,7 @@ func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) e
 func (p *placing) finish(err error) {
 	p.source.close()
 	p.target.close()
+	p.source, p.target = side{}, side{}
 	r := p.result
 	var refusal *Refusal
 	switch {

@@ -97,7 +97,7 @@ func (u *run) readRoot(rel string) []byte {
 
 func (u *run) note(text string) { u.notes = append(u.notes, text) }
 
-// placing is one entry on its way into place.
+// placing is one entry on its way into place. A run uses the same for all.
 type placing struct {
 	run    *run
 	item   Item
@@ -156,7 +156,7 @@ func (s *side) enter(t *trail, path string) (err error) {
 
 // look enters and opens what is there, if anything.
 func (s *side) look(t *trail, e *config.Entry) error {
-	if err := s.enter(t, e.Path); err != nil || s.missing != "" {
+	if err := s.enter(t, e.Path); err != nil || s.missing != "" || t.isNew() {
 		return err
 	}
 	fd, status, err := openEntry(t.fd(), s.name, t.prefix+e.Path, e.Directory)

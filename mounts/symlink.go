@@ -29,7 +29,7 @@ func (p *placing) link() error {
 	if err := p.makeParents(&p.target, &p.source); err != nil {
 		return err
 	}
-	step := Step{Verb: MakeLink, Path: p.item.Entry.Path, From: p.item.Source()}
+	step := Step{Verb: MakeLink, Path: p.item.Entry.Path, From: p.result.Source}
 	return p.act(step, p.makeLink)
 }
 
@@ -51,9 +51,9 @@ func (p *placing) lookAtLink() (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if text != p.item.Source() {
+	if text != p.result.Source {
 		return false, &Refusal{
-			Path: e.Path, Is: status.TypeName(), UID: status.UID, Want: "link to " + p.item.Source(),
+			Path: e.Path, Is: status.TypeName(), UID: status.UID, Want: "link to " + p.result.Source,
 			Hint: "it leads to " + quotePath(text),
 		}
 	}
@@ -68,7 +68,7 @@ func (p *placing) refuseLink() error {
 	}
 	return &Refusal{
 		Path: p.item.Entry.Path, Is: p.target.status.TypeName(), UID: p.target.status.UID,
-		Want: "link to " + p.item.Source(), Hint: hint,
+		Want: "link to " + p.result.Source, Hint: hint,
 	}
 }
 
@@ -78,7 +78,7 @@ func (p *placing) refuseLink() error {
 // text only.
 func (p *placing) makeLink() error {
 	dir, name := p.target.trail.fd(), p.target.name
-	if err := sys.MakeSymlink(p.item.Source(), dir, name); err != nil {
+	if err := sys.MakeSymlink(p.result.Source, dir, name); err != nil {
 		return err
 	}
 	owner := &p.source.status
@@ -108,7 +108,7 @@ func (p *placing) checkLink(fd int) error {
 			return fmt.Errorf("readlink: %w", err)
 		}
 	}
-	if string(buf[:n]) != p.item.Source() || status.UID != 0 {
+	if string(buf[:n]) != p.result.Source || status.UID != 0 {
 		return fmt.Errorf("%s was exchanged for a %s of uid %d while it was linked",
 			quotePath(p.item.Entry.Path), status.TypeName(), status.UID)
 	}

@@ -39,7 +39,7 @@ func (p *placing) copyIn() error {
 	if err := p.makeParents(&p.target, &p.source); err != nil {
 		return err
 	}
-	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.item.Source()}
+	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.result.Source}
 	return p.act(step, func() error { return replace(&p.source, &p.target) })
 }
 

@@ -60,7 +60,7 @@ func (p *placing) copyBack() error {
 	if err := p.makeParents(&p.source, &p.target); err != nil {
 		return err
 	}
-	step := Step{Verb: CopyBack, Path: p.item.Source(), From: p.item.Entry.Path}
+	step := Step{Verb: CopyBack, Path: p.result.Source, From: p.item.Entry.Path}
 	return p.act(step, p.replaceSource)
 }
 

@@ -37,6 +37,7 @@ type step struct {
 	fd     int // -1: closed to save descriptors
 	status sys.Status
 	known  bool // status is filled in
+	made   bool // this run made it, for root alone to write to
 }
 
 func (t *trail) close() {
@@ -169,6 +170,18 @@ func (t *trail) reopenLast() error {
 	}
 	return err
 }
+
+// pushMade adds a directory that this run has just made.
+func (t *trail) pushMade(name string, fd int, as attributes) {
+	t.push(name, fd)
+	t.steps[len(t.steps)-1].made = as.uid == 0 && as.mode&0o022 == 0
+}
+
+// isNew reports whether the trail is in a directory that this run has made and
+// that only root can write to. It holds nothing but what this run made there:
+// there is no need to look for an entry in it, because entries come in order
+// and the directories above another entry are none.
+func (t *trail) isNew() bool { return len(t.steps) > 0 && t.steps[len(t.steps)-1].made }
 
 // path returns where the trail is, "" for the base.
 func (t *trail) path() string {

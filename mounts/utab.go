@@ -20,7 +20,7 @@ type mark struct {
 	source  string // field 10 of mountinfo
 	target  string // as it is after switch-root
 	root    string // field 4 of mountinfo
-	options []string
+	options string // comma separated
 }
 
 // mark notes the options of the entry for utab.
@@ -33,9 +33,9 @@ func (p *placing) mark() {
 		p.note("no mount options in utab: " + err.Error())
 		return
 	}
-	root, inside := rootInside(&info, p.run.rootPath()+p.item.Source())
+	root, inside := rootInside(&info, p.run.rootPath()+p.result.Source)
 	if !inside {
-		p.note(fmt.Sprintf("no mount options in utab: %s is not below %s", p.item.Source(), info.MountPoint))
+		p.note(fmt.Sprintf("no mount options in utab: %s is not below %s", p.result.Source, info.MountPoint))
 		return
 	}
 	p.run.marks = append(p.run.marks, mark{
@@ -63,22 +63,27 @@ func rootInside(m *MountInfo, path string) (string, bool) {
 // programOptions are the options of an entry for utab. With x-initrd.mount
 // systemd takes a mount for one that is none of its business, and leaves it
 // alone at shutdown, when what lies on it is still in use (systemd.mount(5)).
-func programOptions(e *config.Entry) []string {
-	options := []string{"x-initrd.mount"}
+func programOptions(e *config.Entry) string {
+	options := "x-initrd.mount"
 	if e.Hidden {
-		options = append(options, "x-gvfs-hide")
+		options += ",x-gvfs-hide"
 	}
 	if e.Trash {
-		options = append(options, "x-gvfs-trash")
+		options += ",x-gvfs-trash"
 	}
-	return append(options, userOptions(e.Options)...)
+	for _, option := range e.Options {
+		if strings.HasPrefix(option, "x-") || strings.HasPrefix(option, "X-") {
+			options += "," + option
+		}
+	}
+	return options
 }
 
 // String gives the line, in the order of fields of fprintf_utab_fs in
 // libmount's tab_update.c, without the newline.
 func (m *mark) String() string {
 	return "SRC=" + escape(m.source) + " TARGET=" + escape(m.target) + " ROOT=" + escape(m.root) +
-		" OPTS=" + escape(strings.Join(m.options, ","))
+		" OPTS=" + escape(m.options)
 }
 
 // escape is mangle of libmount's mangle.c.

@@ -15,8 +15,8 @@ import (
 )
 
 func TestMergeUtab(t *testing.T) {
-	log := mark{"/dev/vda", "/var/log", "/@persist/var/log", []string{"x-initrd.mount"}}
-	blank := mark{"tmpfs", "/with blank", "/b\\c", []string{"x-initrd.mount", "x-gvfs-hide"}}
+	log := mark{"/dev/vda", "/var/log", "/@persist/var/log", "x-initrd.mount"}
+	blank := mark{"tmpfs", "/with blank", "/b\\c", "x-initrd.mount,x-gvfs-hide"}
 	const (
 		logLine   = "SRC=/dev/vda TARGET=/var/log ROOT=/@persist/var/log OPTS=x-initrd.mount\n"
 		blankLine = `SRC=tmpfs TARGET=/with\040blank ROOT=/b\134c OPTS=x-initrd.mount,x-gvfs-hide` + "\n"
@@ -47,7 +47,7 @@ func FuzzMergeUtab(f *testing.F) {
 	f.Add("SRC=a TARGET=/b ROOT=/c OPTS=d\n#\n", "a", "/b", "/c")
 	f.Add("", "", " \n\\", "=")
 	f.Fuzz(func(t *testing.T, old, source, target, root string) {
-		marks := []mark{{source, target, root, []string{"x-initrd.mount"}}}
+		marks := []mark{{source, target, root, "x-initrd.mount"}}
 		once := mergeUtab([]byte(old), marks)
 		if twice := mergeUtab(once, marks); !bytes.Equal(once, twice) {
 			t.Errorf("merged once:\n%q\ntwice:\n%q", once, twice)
