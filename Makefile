@@ -8,13 +8,16 @@ STATICCHECK := go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GO_PACKAGES := ./...
 FUZZTIME ?= 30s
 
+# Without inlining the binary is 4 % smaller; what takes time is in the kernel.
+BUILD_FLAGS := -trimpath -gcflags=all=-l -ldflags='-s -w -buildid='
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build build/ebb, static and stripped, as it goes into the initrd
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o build/ebb ./cmd/ebb
+	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o build/ebb ./cmd/ebb
 
 .PHONY: demo
 demo: ## boot a virtual machine twice and watch what is gone and what is kept

@@ -198,7 +198,7 @@ func (k *Kit) buildGuestProgram(ctx context.Context) error {
 
 // Compile builds a Go program of this module as one static file, for the machine to run, and returns its path below
 // dir. It has the name of the package with a key of its contents, so that builds that run side by side do no harm.
-func Compile(ctx context.Context, pkg, dir string) (string, error) {
+func Compile(ctx context.Context, pkg, dir string, flags ...string) (string, error) {
 	tmp, err := os.CreateTemp(dir, ".compiling-")
 	if err != nil {
 		return "", fmt.Errorf("compile %s: %w", pkg, err)
@@ -207,7 +207,8 @@ func Compile(ctx context.Context, pkg, dir string) (string, error) {
 	if err := tmp.Close(); err != nil {
 		return "", fmt.Errorf("compile %s: %w", pkg, err)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", tmp.Name(), pkg)
+	args := append([]string{"build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", tmp.Name()}, flags...)
+	cmd := exec.CommandContext(ctx, "go", append(args, pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("compile %s: %w: %s", pkg, err, out)

@@ -1,0 +1,19 @@
+// Package units holds the systemd units of ebb: one source for the NixOS
+// module, which copies the files, and for the virtual machines of the tests.
+package units
+
+import "embed"
+
+// Files are the unit files, by their names.
+//
+//go:embed *.service
+var Files embed.FS
+
+// The names of the units.
+const (
+	Rollback = "ebb-rollback.service" // stage 1
+	Mount    = "ebb-mount.service"    // stage 1
+	Required = "ebb-required.service" // stage 1, where there are required entries
+	Sync     = "ebb-sync.service"     // stage 2
+	Status   = "ebb-status.service"   // stage 2
+)

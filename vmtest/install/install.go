@@ -1,0 +1,119 @@
+// Package install puts ebb into a machine of vmtest, the way the NixOS module
+// puts it into a system: the binary, the config, the units, and the drop-ins
+// that name the device and the stores.
+package install
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/units"
+	"github.com/ebb-nix/ebb/vmtest"
+	"github.com/ebb-nix/ebb/vmtest/files"
+)
+
+// Build makes the binary in dir, with the flags of "make build", and returns
+// its path.
+func Build(ctx context.Context, dir string) (string, error) {
+	return vmtest.Compile(ctx, "github.com/ebb-nix/ebb/cmd/ebb", dir, "-gcflags=all=-l")
+}
+
+// Ebb returns what the initrd and the running system of a machine have of ebb
+// with the config in document, which may be a bad one; then parsed is what the
+// module would have made the units for.
+func Ebb(binary, document string, parsed *config.Config) (initrd, system []files.File, err error) {
+	shared := []files.File{files.Text("etc/ebb/config.json", document)}
+	initrd = append(shared, files.Program("usr/bin/ebb", binary))
+	system = append(shared, files.Program("bin/ebb", binary))
+
+	stage1 := []string{units.Rollback, units.Mount}
+	if hasRequired(parsed) {
+		stage1 = append(stage1, units.Required)
+	}
+	for _, name := range stage1 {
+		if initrd, err = appendUnit(initrd, name); err != nil {
+			return nil, nil, err
+		}
+	}
+	for _, name := range []string{units.Sync, units.Status} {
+		if system, err = appendUnit(system, name); err != nil {
+			return nil, nil, err
+		}
+	}
+	for unit, text := range DropIns(parsed) {
+		initrd = append(initrd, files.Text(path.Join("etc/systemd/system", unit+".d", "ebb.conf"), text))
+	}
+	return initrd, system, nil
+}
+
+// appendUnit adds a unit, enabled as its section [Install] says.
+func appendUnit(list []files.File, name string) ([]files.File, error) {
+	text, err := units.Files.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	var links []string
+	for line := range strings.Lines(string(text)) {
+		if target, ok := strings.CutPrefix(strings.TrimSpace(line), "WantedBy="); ok {
+			links = append(links, target+".wants")
+		}
+	}
+	return append(list, vmtest.Unit(name, string(text), links...)...), nil
+}
+
+// DropIns returns the text of the drop-in for each unit that needs one.
+func DropIns(c *config.Config) map[string]string {
+	dropIns := map[string]string{}
+	var rollback, mount strings.Builder
+	if c.Root.Kind == config.KindBtrfs {
+		device := EscapePath(c.Root.Device) + ".device"
+		fmt.Fprintf(&rollback, "Requires=%s\nAfter=%s\n", device, device)
+	}
+	if c.Root.OnFailure == config.Emergency {
+		rollback.WriteString("OnFailure=emergency.target\nOnFailureJobMode=isolate\n")
+	}
+	for _, store := range c.Stores {
+		fmt.Fprintf(&mount, "RequiresMountsFor=/sysroot%s\n", store.Path)
+	}
+	for unit, text := range map[string]string{units.Rollback: rollback.String(), units.Mount: mount.String()} {
+		if text != "" {
+			dropIns[unit] = "[Unit]\n" + text
+		}
+	}
+	return dropIns
+}
+
+func hasRequired(c *config.Config) bool {
+	for _, store := range c.Stores {
+		for _, e := range store.Entries {
+			if e.Required {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// EscapePath turns a clean absolute path into the name of a unit, without the
+// suffix: systemd.unit(5), "STRING ESCAPING FOR INCLUSION IN UNIT NAMES".
+func EscapePath(p string) string {
+	trimmed := strings.Trim(p, "/")
+	if trimmed == "" {
+		return "-"
+	}
+	var b strings.Builder
+	for i := range len(trimmed) {
+		switch c := trimmed[i]; {
+		case c == '/':
+			b.WriteByte('-')
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == ':', c == '_', c == '.' && i > 0:
+			b.WriteByte(c)
+		default:
+			fmt.Fprintf(&b, `\x%02x`, c)
+		}
+	}
+	return b.String()
+}
