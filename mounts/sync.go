@@ -26,18 +26,19 @@ func (p *placing) copyIn() error {
 	if err := p.makeSource(); err != nil {
 		return err
 	}
-	if !p.source.exists() {
-		p.result.State = Waiting
-		return nil
-	}
-	if p.target.exists() {
+	if p.source.exists() && p.target.exists() {
 		stays, err := p.targetStays()
 		if err != nil || stays {
 			return err
 		}
 	}
+	// Also for a file that is not there yet: its program needs the directory.
 	if err := p.makeParents(&p.target, &p.source); err != nil {
 		return err
+	}
+	if !p.source.exists() {
+		p.result.State = Waiting
+		return nil
 	}
 	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.result.Source}
 	return p.act(step, func() error { return replace(&p.source, &p.target) })
