@@ -1,0 +1,214 @@
+package mounts
+
+import (
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/testenv"
+)
+
+// Each race goes on until names were exchanged so often, and an entry was
+// brought into place so often, or for raceTime.
+const (
+	swaps    = 20_000
+	runs     = 400
+	raceTime = 20 * time.Second
+)
+
+// swapper exchanges two names as fast as it can, until it is stopped.
+type swapper struct {
+	count  atomic.Int64
+	paused sync.RWMutex
+}
+
+func (s *swapper) run(ctx context.Context, a, b string) {
+	for ctx.Err() == nil {
+		s.paused.RLock()
+		// A name that something is mounted on cannot be exchanged (EBUSY).
+		if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil {
+			s.count.Add(1)
+		}
+		s.paused.RUnlock()
+	}
+}
+
+// TestRaces brings an entry into place again and again, while names on its
+// paths are exchanged for links that lead out, FIFOs and other directories.
+func TestRaces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	const home = "home/ada/"
+	tests := []struct {
+		name  string
+		tree  []string
+		a, b  string
+		entry config.Entry
+	}{
+		{
+			"source and link",
+			[]string{"dir persist/home/ada/e", "link persist/home/ada/x ../../out/dir"},
+			"persist/home/ada/e", "persist/home/ada/x", directory("/home/ada/e"),
+		},
+		{
+			"source file and link",
+			[]string{"file persist/home/ada/e", "link persist/home/ada/x ../../out/shadow"},
+			"persist/home/ada/e", "persist/home/ada/x", file("/home/ada/e"),
+		},
+		{
+			"component of the source and link",
+			[]string{"dir persist/home/ada/d/dir", "link persist/home/ada/x ../../out"},
+			"persist/home/ada/d", "persist/home/ada/x", directory("/home/ada/d/dir"),
+		},
+		{
+			"missing source and link",
+			[]string{"dir persist/home/ada/d", "link persist/home/ada/x ../../out"},
+			"persist/home/ada/d", "persist/home/ada/x", owned(directory("/home/ada/d/new/e"), 1000, 100, 0o777),
+		},
+		{
+			"target and link",
+			[]string{"dir persist/home/ada/e", "dir home/ada/e", "link home/ada/x ../../out/dir"},
+			home + "e", home + "x", directory("/home/ada/e"),
+		},
+		{
+			"target file and link",
+			[]string{"file persist/home/ada/e", "file home/ada/e", "link home/ada/x ../../out/shadow"},
+			home + "e", home + "x", file("/home/ada/e"),
+		},
+		{
+			"parent of the target and link",
+			[]string{"dir persist/home/ada/d/dir", "dir home/ada/d/dir", "link home/ada/x ../../out"},
+			home + "d", home + "x", directory("/home/ada/d/dir"),
+		},
+		{
+			"parent of a missing target and link",
+			[]string{"dir persist/home/ada/d/new 0777 1000:100", "dir home/ada/d", "link home/ada/x ../../out"},
+			home + "d", home + "x", directory("/home/ada/d/new"),
+		},
+		{
+			"parent of the target and directory",
+			[]string{"dir persist/home/ada/d/dir", "dir home/ada/d/dir", "dir home/ada/x"},
+			home + "d", home + "x", directory("/home/ada/d/dir"),
+		},
+		{
+			"target of a copy and link",
+			[]string{"file persist/home/ada/e 0666 1000:100 text", "file home/ada/e", "link home/ada/x ../../out/shadow"},
+			home + "e", home + "x", synced("/home/ada/e"),
+		},
+		{
+			"source of a copy and FIFO",
+			[]string{"file persist/home/ada/e 0666 1000:100 text", "fifo persist/home/ada/x"},
+			"persist/home/ada/e", "persist/home/ada/x", synced("/home/ada/e"),
+		},
+		{
+			"parent of a link and link",
+			[]string{"file persist/home/ada/d/l 0666 1000:100", "dir home/ada/d", "link home/ada/x ../../out"},
+			home + "d", home + "x", symlinked(file("/home/ada/d/l")),
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			testenv.Need(t, testenv.TierRoot)
+			g := newGround(t)
+			g.root.Observe = nil
+			g.tree(canary...)
+			g.tree("dir home/ada 0777 1000:100", "dir persist/home/ada 0777 1000:100")
+			g.tree(test.tree...)
+			g.entries(test.entry)
+			race(t, g, test.a, test.b, test.entry, test.tree)
+		})
+	}
+}
+
+func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
+	t.Helper()
+	rootCanary := testenv.Fingerprint(t, g.path("out"))
+	storeCanary := testenv.Fingerprint(t, g.path("persist/out"))
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &swapper{}
+	ended := make(chan struct{})
+	go func() { s.run(ctx, g.path(a), g.path(b)); close(ended) }()
+	defer func() { cancel(); <-ended }()
+
+	states := map[State]int{}
+	deadline := time.Now().Add(raceTime)
+	for n := 0; (n < runs || s.count.Load() < swaps) && time.Now().Before(deadline); n++ {
+		report := g.root.Mount()
+		if e.How == config.Sync {
+			g.root.SyncBack()
+		}
+		states[report.Entries[0].State]++
+		s.paused.Lock()
+		requireMountsOnly(t, g, mountPointsOf(t, g, e)...)
+		if diff := rootCanary.Diff(testenv.Fingerprint(t, g.path("out"))) + storeCanary.Diff(testenv.Fingerprint(t, g.path("persist/out"))); diff != "" {
+			t.Errorf("changed:\n%s", diff)
+		}
+		clear := clearMounts(t, g, e, tree)
+		s.paused.Unlock()
+		if !clear || t.Failed() {
+			break
+		}
+	}
+	t.Logf("%d swaps, %v", s.count.Load(), states)
+}
+
+// mountPointsOf are the places where the mount of an entry may be after names
+// were exchanged: the entry's path, and where the user has moved it.
+func mountPointsOf(t *testing.T, g *ground, e config.Entry) []string {
+	t.Helper()
+	mounts, err := ReadMountInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths := []string{e.Path}
+	for _, m := range mounts {
+		if path, below := strings.CutPrefix(m.MountPoint, g.dir); below && strings.HasPrefix(path, "/home/ada/") {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// clearMounts undoes what a run did, so that the next has something to do.
+func clearMounts(t *testing.T, g *ground, e config.Entry, tree []string) bool {
+	t.Helper()
+	mounts, err := ReadMountInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range mounts {
+		if strings.HasPrefix(m.MountPoint, g.dir+"/home/") {
+			if err := unix.Unmount(m.MountPoint, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
+				t.Errorf("unmount %s: %v", m.MountPoint, err)
+				return false
+			}
+		}
+	}
+	if strings.Contains(e.Path, "new") {
+		for _, side := range []string{"home/ada/", "persist/home/ada/"} {
+			for _, name := range []string{"d", "x"} {
+				os.RemoveAll(g.path(side + name + "/new"))
+			}
+		}
+	}
+	if e.How == config.Sync {
+		for _, name := range []string{"home/ada/e", "home/ada/x", "persist/home/ada/e", "persist/home/ada/x"} {
+			os.Remove(g.path(name))
+		}
+		g.tree(tree...)
+		g.setTime("persist/home/ada/e", 1000) // the store's is newer
+	}
+	if e.How == config.Symlink {
+		os.Remove(g.path("home/ada/d/l"))
+		os.Remove(g.path("home/ada/x/l"))
+	}
+	return true
+}
