@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
@@ -41,6 +42,15 @@ var knownModes = []struct {
 	{"/var/cache/private", 0o700},
 	{"/var/lib/private", 0o700},
 	{"/var/log/private", 0o700},
+}
+
+// systemDirectories are root's on every system, whoever has an entry in them:
+// what an entry says of its parents begins below. systemd, for one, takes
+// /var/log for unsafe when /var is a user's (systemd-tmpfiles(8), "unsafe path
+// transition").
+var systemDirectories = []string{
+	"/bin", "/boot", "/etc", "/home", "/lib", "/lib64", "/media", "/mnt", "/nix", "/opt", "/root", "/sbin", "/srv", "/tmp", "/usr",
+	"/usr/local", "/var", "/var/cache", "/var/db", "/var/empty", "/var/lib", "/var/log", "/var/spool", "/var/tmp",
 }
 
 // knownMode returns the permissions that a directory has on every system, if
@@ -114,6 +124,9 @@ func parentAttributes(path string, e *config.Entry, n *names, home *sys.Status) 
 	mode, known := knownMode(path)
 	if !known {
 		mode = 0o755
+	}
+	if slices.Contains(systemDirectories, path) {
+		return attributes{mode: mode}
 	}
 	if e.Parent.Mode != nil {
 		mode = *e.Parent.Mode

@@ -177,6 +177,7 @@ func TestParentAttributes(t *testing.T) {
 		{"/home/ada", &plain, "1000:0 0700"},
 		{"/home/eve", &stranger, "0:0 0700 until eve::0700 is known"},
 		{"/var/x", &explicit, "5:0 0711"},
+		{"/var", &explicit, "0:0 0755"},
 	}
 	for _, test := range tests {
 		if got := parentAttributes(test.path, test.entry, n, nil).String(); got != test.want {
