@@ -1,0 +1,79 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// bench is one run of this program.
+type bench struct {
+	options  options
+	dir      string // for everything that is made; removed at the end
+	tools    tools
+	progress progress
+}
+
+func newBench(o options) (*bench, error) {
+	dir, err := os.MkdirTemp(o.dir, "ebb-bench-")
+	if err != nil {
+		return nil, err
+	}
+	// Its path stands in mountinfo, so that it has to be the real one.
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return nil, err
+	}
+	b := &bench{options: o, dir: dir, progress: newProgress()}
+	if err := b.buildTools(); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	b.progress.clear()
+	os.RemoveAll(b.dir)
+}
+
+// part is one kind of measurement.
+type part struct {
+	name    string
+	measure func(*bench, *report) error
+}
+
+// parts are in the order of the report. The later ones need the cost of a
+// start to judge by.
+var parts = []part{
+	{"start", (*bench).measureStart},
+	{"mount", (*bench).measureMount},
+	{"rollback", (*bench).measureRollback},
+	{"size", (*bench).measureSize},
+}
+
+func (b *bench) measure() (*report, error) {
+	r := &report{Machine: describeMachine(), Ebb: b.describeEbb()}
+	for _, p := range parts {
+		if b.options.only != "" && b.options.only != p.name && p.name != "start" {
+			continue
+		}
+		if err := p.measure(b, r); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// runs is how often something is measured: what was asked for, a third of it
+// with -quick.
+func (b *bench) runs(usual int) int {
+	switch {
+	case b.options.runs > 0:
+		return b.options.runs
+	case b.options.quick:
+		return max(usual/3, 1)
+	}
+	return usual
+}
+
+// fewRuns is for what is slow and shown for comparison alone.
+func (b *bench) fewRuns(usual int) int { return min(b.runs(usual), usual) }
