@@ -62,9 +62,23 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 		Stores: cfg.Stores, Adopt: cfg.Adopt,
 		OldRoot:      h.oldRoot(),
 		NewSubvolume: btrfs.CreateSubvolume,
-		Observe:      func(s mounts.Step) { h.Log.Log(kmsg.Info, "%s", s) },
+		Observe:      func(s mounts.Step) { h.announce(s, cfg.Stores) },
 		Utab:         mounts.DefaultUtab,
 	}, nil
+}
+
+// announce says what is about to be changed. What is changed in a store
+// outlives the boot, and is said before it is done. The mounts and mount
+// points in the new root, of which there may be thousands, are gone with it:
+// their lines are written together.
+func (h *Host) announce(s mounts.Step, stores []config.Store) {
+	for i := range stores {
+		if within(s.Path, stores[i].Path) {
+			h.Log.Log(kmsg.Info, "%s", s)
+			return
+		}
+	}
+	h.Log.LogSoon(kmsg.Info, "%s", s)
 }
 
 // oldRoot returns how to open the root that this boot has archived, nil when

@@ -35,6 +35,7 @@ func main() {
 // person, and where a panic ends.
 func run(args []string) (status int) {
 	log := kmsg.New(isVerbose())
+	defer log.Flush()
 	defer func() {
 		if p := recover(); p != nil {
 			log.Log(kmsg.Critical, "this is a bug in ebb, please report it: %v", p)

@@ -34,9 +34,15 @@ const (
 // less the prefix (kernel/printk/printk.c), and longer ones are cut anywhere.
 const lineMax = 900
 
+// pendingMax is how much text may wait to be written, in bytes. A line to the
+// journal that goes by itself takes a buffer of its own in the kernel: some
+// hundred of them, and the writer waits for journald.
+const pendingMax = 16 << 10
+
 // Logger writes lines. The zero value drops everything.
 type Logger struct {
 	stderr  io.Writer
+	pending []byte
 	journal bool
 	kernel  io.Writer // /dev/kmsg, or nil
 	console io.Writer // or nil
@@ -78,25 +84,45 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// Log writes one line. Line breaks and control characters in it, which may
-// come from file names, are written as escapes.
+// Log writes one line, at once. Line breaks and control characters in it, which
+// may come from file names, are written as escapes.
 func (l *Logger) Log(level Level, format string, args ...any) {
+	l.LogSoon(level, format, args...)
+	l.Flush()
+}
+
+// LogSoon is [Logger.Log] for lines of which there are thousands: they are
+// written together, at the latest before the next one of Log. Lines that lead
+// to the console, or end the process, have to go through Log.
+func (l *Logger) LogSoon(level Level, format string, args ...any) {
 	if level >= Debug && !l.verbose {
 		return
 	}
 	text := clean(fmt.Sprintf(format, args...))
 	if l.stderr != nil {
 		if l.journal {
-			fmt.Fprintf(l.stderr, "<%d>%s\n", level, text)
+			l.pending = fmt.Appendf(l.pending, "<%d>%s\n", level, text)
 		} else {
-			fmt.Fprintf(l.stderr, "ebb: %s\n", text)
+			l.pending = fmt.Appendf(l.pending, "ebb: %s\n", text)
 		}
 	}
 	if l.kernel != nil {
-		fmt.Fprintf(l.kernel, "<%d>ebb: %s\n", level, text)
+		fmt.Fprintf(l.kernel, "<%d>ebb: %s\n", level, text) // a record for each write(2)
 	}
 	if l.console != nil && level <= Refusal {
 		fmt.Fprintf(l.console, "ebb: %s\r\n", text)
+	}
+	if len(l.pending) > pendingMax {
+		l.Flush()
+	}
+}
+
+// Flush writes the lines that wait. Worst case of a write that fails: they are
+// lost, and the boot record has what matters.
+func (l *Logger) Flush() {
+	if len(l.pending) > 0 {
+		_, _ = l.stderr.Write(l.pending)
+		l.pending = l.pending[:0]
 	}
 }
 

@@ -70,3 +70,34 @@ func TestQuote(t *testing.T) {
 		}
 	}
 }
+
+func TestLogSoonIsWrittenTogetherAndInOrder(t *testing.T) {
+	var out counter
+	l := &Logger{stderr: &out, journal: true}
+	for range 3 {
+		l.LogSoon(Info, "soon")
+	}
+	if out.writes != 0 {
+		t.Errorf("%d writes before there was a need", out.writes)
+	}
+	l.Log(Refusal, "now")
+	if want := "<6>soon\n<6>soon\n<6>soon\n<4>now\n"; out.text.String() != want || out.writes != 1 {
+		t.Errorf("%d writes of %q", out.writes, out.text.String())
+	}
+	for range pendingMax {
+		l.LogSoon(Info, "more")
+	}
+	if out.writes < 2 {
+		t.Error("what waits grows without end")
+	}
+}
+
+type counter struct {
+	text   strings.Builder
+	writes int
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.writes++
+	return c.text.Write(p)
+}
