@@ -104,15 +104,24 @@ func (p *placing) takeTarget(exists error) error {
 	return nil
 }
 
-// attach makes the mount, and makes sure that it is what stands at the target
-// afterwards: the directory of the target may belong to a user, who can
-// exchange names in it at any time.
+// attach makes the mount. In a directory that others can write to names can be
+// exchanged at any time, so it makes sure there that the mount is what stands
+// at the target afterwards.
 func (p *placing) attach() error {
 	tree, err := p.mountTree()
 	if err != nil {
 		return fmt.Errorf("mount %s on %s: %w", quotePath(p.result.Source), quotePath(p.item.Entry.Path), err)
 	}
 	defer unix.Close(tree)
+	t := p.target.trail
+	if parent, known := t.status(t.depth()); known && isRootsOwn(&parent) && !p.run.legacy {
+		return nil
+	}
+	return p.verify(tree)
+}
+
+// verify takes the mount away again when it is not at the target.
+func (p *placing) verify(tree int) error {
 	status, err := sys.StatComponent(p.target.trail.fd(), p.target.name)
 	if err == nil && (!status.SameInode(&p.source.status) || !status.IsMountRoot()) {
 		err = fmt.Errorf("a %s of uid %d stands there", status.TypeName(), status.UID)
