@@ -60,6 +60,7 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	return &mounts.Root{
 		Fd: fd, Dir: dir,
 		Stores: cfg.Stores, Adopt: cfg.Adopt,
+		Fresh:        cfg.Root.Kind != config.KindNone,
 		OldRoot:      h.oldRoot(),
 		NewSubvolume: btrfs.CreateSubvolume,
 		Observe:      func(s mounts.Step) { h.announce(s, cfg.Stores) },

@@ -216,3 +216,20 @@ func TestPlanChangesNothing(t *testing.T) {
 		t.Errorf("planned:\n%s\ndone:\n%s", strings.Join(planned, "\n"), strings.Join(g.steps, "\n"))
 	}
 }
+
+// A store whose file system is not mounted is a directory of the root, and
+// gone with it: nothing is made in it where the root is fresh at each boot.
+func TestStoreNotMounted(t *testing.T) {
+	g := newGround(t)
+	g.tree("dir elsewhere")
+	g.store("/elsewhere", directory("/var/log"))
+	g.store("/persist", directory("/srv"))
+	g.root.Fresh = true
+	results := g.mount()
+	g.requireState(results, "/var/log", Failed)
+	g.requireMissing("elsewhere/var")
+	g.requireMissing("var")
+	g.requireState(results, "/srv", InPlace)
+	g.root.Fresh = false
+	g.requireState(g.mount(), "/var/log", InPlace)
+}

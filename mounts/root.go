@@ -20,6 +20,11 @@ type Root struct {
 	Stores []config.Store // their paths are below the root
 	Adopt  config.Adopt
 
+	// Fresh says that the root is not there any more at the next boot. Then a
+	// store has to be a mount of its own: what is kept in a directory of the
+	// root, because the store's file system was not mounted, would be lost.
+	Fresh bool
+
 	// OldRoot opens the root that was archived in this boot, nil when there is
 	// none. The descriptor is closed by the run. It is not called before there
 	// is an entry that might have data there.

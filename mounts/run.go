@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -70,7 +71,34 @@ func (u *run) openStore(path string) *store {
 	if err != nil {
 		return &store{fd: -1, err: fmt.Errorf("open store %s: %w", path, err)}
 	}
+	if err := u.checkLasting(fd); err != nil {
+		unix.Close(fd)
+		return &store{fd: -1, err: fmt.Errorf("store %s: %w", path, err)}
+	}
 	return &store{fd: fd, trail: trail{base: fd, prefix: path}}
+}
+
+// errNotMounted is the error of a store that would be lost with the root.
+var errNotMounted = errors.New("is not mounted: it is a directory of the root, which the next boot makes fresh")
+
+// checkLasting refuses a store on the mount of the root, where that is fresh at
+// each boot. Kernels that do not tell mounts apart get away with it.
+func (u *run) checkLasting(store int) error {
+	if !u.root.Fresh {
+		return nil
+	}
+	own, err := sys.Stat(store)
+	if err != nil {
+		return err
+	}
+	root, err := sys.Stat(u.root.Fd)
+	if err != nil {
+		return err
+	}
+	if own.MountID == root.MountID && own.MountID != 0 {
+		return errNotMounted
+	}
+	return nil
 }
 
 func (u *run) readNames() (users, groups map[string]uint32) {
