@@ -12,6 +12,7 @@ var Files embed.FS
 // The names of the units.
 const (
 	Rollback = "ebb-rollback.service" // stage 1
+	Failure  = "ebb-failure.service"  // stage 1, when Rollback fails or cannot be started
 	Mount    = "ebb-mount.service"    // stage 1
 	Required = "ebb-required.service" // stage 1, where there are required entries
 	Sync     = "ebb-sync.service"     // stage 2

@@ -6,6 +6,7 @@ func runRollback(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.dryRun, "dry-run", false, "print the steps, change nothing")
 	root := f.String("root", "/sysroot", "`DIR` where the root will be mounted")
+	notStarted := f.Bool("not-started", false, "only record why there was no rollback in this boot, if there was none")
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
@@ -24,8 +25,20 @@ func runRollback(i *invocation, args []string) error {
 		}
 		return err
 	}
-	if err != nil {
+	switch {
+	case *notStarted:
+		return i.reportNotStarted(host.RollbackNotStarted(cfg, err))
+	case err != nil:
 		return host.RollbackImpossible(err)
 	}
 	return host.Rollback(cfg)
+}
+
+// reportNotStarted says why there was no rollback. To have said it is all that
+// was asked for, so it is no failure.
+func (i *invocation) reportNotStarted(why error) error {
+	if why != nil {
+		report(i.log, i.command, why)
+	}
+	return nil
 }

@@ -23,13 +23,14 @@ func Build(ctx context.Context, dir string) (string, error) {
 
 // Ebb returns what the initrd and the running system of a machine have of ebb
 // with the config in document, which may be a bad one; then parsed is what the
-// module would have made the units for.
-func Ebb(binary, document string, parsed *config.Config) (initrd, system []files.File, err error) {
+// module would have made the units for. Mounts are the file systems of stage 1,
+// as far as entries may lie on them.
+func Ebb(binary, document string, parsed *config.Config, mounts ...vmtest.Mount) (initrd, system []files.File, err error) {
 	shared := []files.File{files.Text("etc/ebb/config.json", document)}
 	initrd = append(shared, files.Program("usr/bin/ebb", binary))
 	system = append(shared, files.Program("bin/ebb", binary))
 
-	stage1 := []string{units.Rollback, units.Mount}
+	stage1 := []string{units.Rollback, units.Failure, units.Mount}
 	if hasRequired(parsed) {
 		stage1 = append(stage1, units.Required)
 	}
@@ -43,7 +44,7 @@ func Ebb(binary, document string, parsed *config.Config) (initrd, system []files
 			return nil, nil, err
 		}
 	}
-	for unit, text := range DropIns(parsed) {
+	for unit, text := range DropIns(parsed, mounts) {
 		initrd = append(initrd, files.Text(path.Join("etc/systemd/system", unit+".d", "ebb.conf"), text))
 	}
 	return initrd, system, nil
@@ -64,8 +65,9 @@ func appendUnit(list []files.File, name string) ([]files.File, error) {
 	return append(list, vmtest.Unit(name, string(text), links...)...), nil
 }
 
-// DropIns returns the text of the drop-in for each unit that needs one.
-func DropIns(c *config.Config) map[string]string {
+// DropIns returns the text of the drop-in for each unit that needs one. Mounts
+// are the file systems of stage 1.
+func DropIns(c *config.Config, mounts []vmtest.Mount) map[string]string {
 	dropIns := map[string]string{}
 	var rollback, mount strings.Builder
 	if c.Root.Kind == config.KindBtrfs {
@@ -74,9 +76,16 @@ func DropIns(c *config.Config) map[string]string {
 	}
 	if c.Root.OnFailure == config.Emergency {
 		rollback.WriteString("OnFailure=emergency.target\nOnFailureJobMode=isolate\n")
+	} else {
+		fmt.Fprintf(&rollback, "OnFailure=%s\n", units.Failure)
 	}
 	for _, store := range c.Stores {
-		fmt.Fprintf(&mount, "RequiresMountsFor=/sysroot%s\n", store.Path)
+		fmt.Fprintf(&mount, "WantsMountsFor=/sysroot%s\n", store.Path)
+	}
+	for _, m := range mounts {
+		if m.Where != "/" && hasEntryBelow(c, m.Where) {
+			fmt.Fprintf(&mount, "WantsMountsFor=/sysroot%s\n", m.Where)
+		}
 	}
 	for unit, text := range map[string]string{units.Rollback: rollback.String(), units.Mount: mount.String()} {
 		if text != "" {
@@ -84,6 +93,18 @@ func DropIns(c *config.Config) map[string]string {
 		}
 	}
 	return dropIns
+}
+
+// hasEntryBelow reports whether an entry lies on the file system at where.
+func hasEntryBelow(c *config.Config, where string) bool {
+	for _, store := range c.Stores {
+		for _, e := range store.Entries {
+			if strings.HasPrefix(e.Path, where+"/") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func hasRequired(c *config.Config) bool {

@@ -29,11 +29,11 @@ func TestDropIns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := DropIns(c)
+	got := DropIns(c, nil)
 	for unit, want := range map[string]string{
 		units.Rollback: "[Unit]\nRequires=dev-disk-by\\x2dlabel-nixos.device\nAfter=dev-disk-by\\x2dlabel-nixos.device\n" +
 			"OnFailure=emergency.target\nOnFailureJobMode=isolate\n",
-		units.Mount: "[Unit]\nRequiresMountsFor=/sysroot/persist\nRequiresMountsFor=/sysroot/persist/cache\n",
+		units.Mount: "[Unit]\nWantsMountsFor=/sysroot/persist\nWantsMountsFor=/sysroot/persist/cache\n",
 	} {
 		if got[unit] != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", unit, got[unit], want)

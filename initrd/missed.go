@@ -1,0 +1,52 @@
+package initrd
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/ebb-nix/ebb/config"
+)
+
+// RollbackNotStarted records that the service manager never started a rollback
+// in this boot, and returns why; configErr is what was wrong with the config,
+// if it could not be read. It does nothing when a rollback has left its own
+// record.
+func (h *Host) RollbackNotStarted(cfg *config.Config, configErr error) error {
+	if h.rollbackTold() {
+		return nil
+	}
+	record := &RollbackRecord{Started: time.Now().Round(0)}
+	if configErr != nil {
+		return h.finishRollback(record, configErr)
+	}
+	if cfg.Root.Kind == config.KindNone {
+		return nil
+	}
+	record.Kind, record.Device = string(cfg.Root.Kind), cfg.Root.Device
+	return h.finishRollback(record, whyNotStarted(&cfg.Root))
+}
+
+// rollbackTold reports whether a rollback has left its record in this boot.
+func (h *Host) rollbackTold() bool {
+	record, err := ReadRecord(h.RunDir, h.BootID)
+	return err == nil && record.Rollback != nil
+}
+
+// whyNotStarted finds out what the rollback waited for in vain. There is one
+// thing that ebb-rollback.service requires: the device.
+func whyNotStarted(root *config.Root) error {
+	if root.Kind == config.KindBtrfs {
+		if _, err := os.Stat(root.Device); errors.Is(err, fs.ErrNotExist) {
+			return &refusal{
+				reason: "the device " + root.Device + " did not appear",
+				hint:   "is the disk attached, and is the name right? ls /dev/disk/by-* shows which there are",
+			}
+		}
+	}
+	return &refusal{
+		reason: "the rollback was not started",
+		hint:   "systemctl status ebb-rollback.service tells why",
+	}
+}
