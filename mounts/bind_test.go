@@ -159,20 +159,37 @@ func requireMount(t testing.TB, path string) MountInfo {
 }
 
 // TestBindIsNotInThePeerGroupOfTheStore mounts something below an entry whose
-// store is a shared mount: it must not show up in the store.
+// store is a shared mount: it must not show up in the store. In the initrd the
+// root is shared, too.
 func TestBindIsNotInThePeerGroupOfTheStore(t *testing.T) {
 	for _, old := range []bool{false, true} {
-		g := newGround(t)
-		g.root.NoAPI = old
-		if err := unix.Mount("", g.path("persist"), "", unix.MS_SHARED, ""); err != nil {
-			t.Fatal(err)
+		for _, rootShared := range []bool{false, true} {
+			g := newGround(t)
+			g.root.NoAPI = old
+			if rootShared {
+				makeShared(t, g.dir)
+			}
+			makeShared(t, g.path("persist"))
+			g.tree("dir persist/srv/inner")
+			g.entries(directory("/srv"))
+			g.requireState(g.mount(), "/srv", InPlace)
+			store, mount := requireMount(t, g.path("persist")), requireMount(t, g.path("srv"))
+			// mount(2) cannot do it in one step: the mount stays private then.
+			shared := rootShared && !old
+			if shared != (len(mount.Optional) == 1) || shared && mount.Optional[0] == store.Optional[0] {
+				t.Errorf("old %v, root shared %v: store %v, mount %v", old, rootShared, store.Optional, mount.Optional)
+			}
+			mountTmpfs(t, g.path("srv/inner"))
+			g.tree("file srv/inner/seen")
+			g.requireMissing("persist/srv/inner/seen")
 		}
-		g.tree("dir persist/srv/inner")
-		g.entries(directory("/srv"))
-		g.requireState(g.mount(), "/srv", InPlace)
-		mountTmpfs(t, g.path("srv/inner"))
-		g.tree("file srv/inner/seen")
-		g.requireMissing("persist/srv/inner/seen")
+	}
+}
+
+func makeShared(t *testing.T, dir string) {
+	t.Helper()
+	if err := unix.Mount("", dir, "", unix.MS_SHARED, ""); err != nil {
+		t.Fatal(err)
 	}
 }
 

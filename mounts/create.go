@@ -37,6 +37,13 @@ func (p *placing) makeParent(s, other *side, path, name string) error {
 	}
 	return p.act(Step{Verb: MakeDirectory, Path: shown, as: as, has: true}, func() error {
 		fd, err := makeDirectory(s.trail, name, as)
+		if errors.Is(err, unix.EEXIST) {
+			// Somebody was faster: systemd makes mount points meanwhile.
+			if fd, err = s.trail.openStep(name); err == nil {
+				s.trail.push(name, fd)
+			}
+			return err
+		}
 		if err != nil {
 			return err
 		}

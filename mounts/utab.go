@@ -132,7 +132,7 @@ func (m *mark) key() string {
 
 func keyOfLine(line string) string {
 	var source, target, root string
-	for field := range strings.FieldsSeq(line) {
+	for field := range strings.FieldsFuncSeq(line, isBlank) {
 		name, value, _ := strings.Cut(field, "=")
 		switch name {
 		case "SRC":
@@ -145,3 +145,7 @@ func keyOfLine(line string) string {
 	}
 	return source + " " + target + " " + root
 }
+
+// isBlank reports what libmount ends a value at; everything else, a carriage
+// return for example, is part of it.
+func isBlank(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }

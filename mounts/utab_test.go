@@ -46,6 +46,7 @@ func TestMergeUtab(t *testing.T) {
 func FuzzMergeUtab(f *testing.F) {
 	f.Add("SRC=a TARGET=/b ROOT=/c OPTS=d\n#\n", "a", "/b", "/c")
 	f.Add("", "", " \n\\", "=")
+	f.Add("0", "\r", "0", "0")
 	f.Fuzz(func(t *testing.T, old, source, target, root string) {
 		marks := []mark{{source, target, root, "x-initrd.mount"}}
 		once := mergeUtab([]byte(old), marks)
