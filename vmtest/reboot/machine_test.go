@@ -90,7 +90,7 @@ func (m *machine) configure(document string) {
 // configureAs installs a config that the units were not made for.
 func (m *machine) configureAs(document string, parsed *config.Config) {
 	m.t.Helper()
-	initrdFiles, systemFiles, err := install.Ebb(m.binary, document, parsed)
+	initrdFiles, systemFiles, err := install.Ebb(m.binary, document, parsed, m.Config.Fstab...)
 	if err != nil {
 		m.t.Fatal(err)
 	}
