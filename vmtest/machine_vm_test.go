@@ -30,9 +30,14 @@ func standard(t *testing.T) *testvm.Machine {
 
 func TestReboot(t *testing.T) {
 	m := standard(t)
-	m.Config.System = []files.File{files.Text("/etc/added", "by the test\n")}
+	m.Config.System = append(vmtest.Unit("wanted.service",
+		"[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c true\n", "multi-user.target.wants"),
+		files.Text("/etc/added", "by the test\n"))
 	if state := m.Boot(); state != "running" {
 		t.Errorf("after the first boot the system is %s: %s", state, m.Run("systemctl", "--failed"))
+	}
+	if got := m.Run("systemctl", "is-active", "multi-user.target", "wanted.service"); got != "active\nactive" {
+		t.Errorf("multi-user.target and what it wants are %q", got)
 	}
 	first := m.Run("cat", "/proc/sys/kernel/random/boot_id")
 	for _, c := range []struct{ path, want string }{

@@ -103,7 +103,8 @@ func makeLinks(root, system string) error {
 }
 
 // linkEtc makes /etc as NixOS does: directories are real, files are links through /etc/static into the store. The
-// account files are copies, for programs replace them.
+// account files are copies, for programs replace them. Links stay as they are: by its target systemd knows default.target
+// for another name of a unit, and would take a link to a link for a unit of that name, with no wishes of its own.
 func linkEtc(root, system string) error {
 	store := filepath.Join(root, system, "etc")
 	return filepath.WalkDir(store, func(path string, d fs.DirEntry, err error) error {
@@ -120,10 +121,20 @@ func linkEtc(root, system string) error {
 			return os.MkdirAll(to, 0o755)
 		case rel == "passwd" || rel == "group" || rel == "shadow":
 			return copyFile(path, to)
+		case d.Type()&fs.ModeSymlink != 0:
+			return copyLink(path, to)
 		default:
 			return replaceLink(filepath.Join("/etc/static", rel), to)
 		}
 	})
+}
+
+func copyLink(from, to string) error {
+	target, err := os.Readlink(from)
+	if err != nil {
+		return err
+	}
+	return replaceLink(target, to)
 }
 
 // replaceLink makes path a symbolic link to target, whatever was there.
@@ -159,11 +170,7 @@ func copyTree(from, to string) error {
 		case d.IsDir():
 			return os.MkdirAll(dest, 0o755)
 		case d.Type()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			return replaceLink(target, dest)
+			return copyLink(path, dest)
 		default:
 			return copyFile(path, dest)
 		}

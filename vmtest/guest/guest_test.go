@@ -47,6 +47,7 @@ func TestActivate(t *testing.T) {
 		files.Text("nix/store/s/usr/bin/sh", "#!"),
 		files.Text("nix/store/s/etc/passwd", "root\n"),
 		files.Text("nix/store/s/etc/systemd/system/a.service", "[Unit]\n"),
+		files.Symlink("nix/store/s/etc/systemd/system/default.target", "/usr/lib/x.target"),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -60,10 +61,11 @@ func TestActivate(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"usr":                          "/nix/store/s/usr",
-		"run/current-system":           "/nix/store/s",
-		"etc/static":                   "/nix/store/s/etc",
-		"etc/systemd/system/a.service": "/etc/static/systemd/system/a.service",
+		"usr":                               "/nix/store/s/usr",
+		"run/current-system":                "/nix/store/s",
+		"etc/static":                        "/nix/store/s/etc",
+		"etc/systemd/system/a.service":      "/etc/static/systemd/system/a.service",
+		"etc/systemd/system/default.target": "/usr/lib/x.target",
 	} {
 		if got, err := os.Readlink(filepath.Join(root, path)); err != nil || got != want {
 			t.Errorf("%s leads to %q (%v), want %q", path, got, err, want)

@@ -70,7 +70,7 @@ func TestKey(t *testing.T) {
 	if Key("ab", "c") == Key("a", "bc") {
 		t.Error("parts run into each other")
 	}
-	if Key("a") != Key("a") || len(Key("a")) != 16 {
+	if first, second := Key("a"), Key("a"); first != second || len(first) != 16 {
 		t.Error("a key is not a short, stable name")
 	}
 }

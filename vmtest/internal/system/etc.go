@@ -48,7 +48,7 @@ func etc() []files.File {
 		{Path: "etc/shadow", Mode: 0o600, Data: shadow},
 		files.Symlink("etc/systemd/system/default.target", "/usr/lib/systemd/system/multi-user.target"),
 		// On a first boot systemd applies presets. NixOS has none to apply: units are enabled by its configuration.
-		files.Text("etc/systemd/system-preset/00-none.preset", "disable *\n"),
+		files.Text("etc/systemd/system-preset/00-none.preset", "ignore *\n"),
 		// init= on the kernel command line names it, and only the name counts: see findClosure of the guest program.
 		files.Symlink("init", "usr/lib/systemd/systemd"),
 	}
