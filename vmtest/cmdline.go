@@ -24,6 +24,7 @@ type commandLine struct {
 	memoryMB                int
 	kernel, initrd, cmdline string
 	disks                   []string // qcow2
+	disksReadOnly           bool
 	clock                   time.Time
 	// agentFD and qmpFD are connected sockets that QEMU inherits. Zero leaves the device out, as in a command for a
 	// human to repeat.
@@ -42,10 +43,14 @@ func (c commandLine) args() []string {
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 	}
 	a = append(a, accelArgs(c.accel)...)
+	access := ""
+	if c.disksReadOnly {
+		access = ",readonly=on"
+	}
 	for i, disk := range c.disks {
 		id := fmt.Sprintf("disk%d", i)
 		a = append(
-			a, "-drive", "if=none,id="+id+",format=qcow2,cache=writeback,file="+escape(disk),
+			a, "-drive", "if=none,id="+id+",format=qcow2,cache=writeback"+access+",file="+escape(disk),
 			"-device", "virtio-blk-pci,drive="+id+",serial="+id,
 		)
 	}

@@ -26,6 +26,11 @@ func TestArgs(t *testing.T) {
 			"id=disk1",
 		},
 		{
+			"write-protected disk", func(c *commandLine) { c.disks, c.disksReadOnly = []string{"/a"}, true },
+			[]string{"-drive", "if=none,id=disk0,format=qcow2,cache=writeback,readonly=on,file=/a"},
+			"disk1",
+		},
+		{
 			"two disks", func(c *commandLine) { c.disks = []string{"/a", "/b"} },
 			[]string{"-device", "virtio-blk-pci,drive=disk1,serial=disk1"},
 			"id=disk2",

@@ -45,6 +45,8 @@ type Config struct {
 	// Disks are raw images, as Kit.Disk returns them. The machine writes to an overlay of each, which is kept while the
 	// machine lives: an image that is taken out and put back later has the contents that it had.
 	Disks []string
+	// DisksReadOnly makes the disks refuse all writes, as one does whose hardware has given up.
+	DisksReadOnly bool
 	// Fstab lists the file systems that NixOS mounts in the initrd (neededForBoot), and the system again at its start.
 	Fstab []Mount
 	// Params are kernel parameters in addition to those that every machine has.
