@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -30,6 +31,10 @@ func Hint(err error) string {
 	if errors.As(err, &r) {
 		return r.hint
 	}
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		return "ebb check lists all that is wrong with the config; until it is mended, boot an earlier generation"
+	}
 	for _, known := range hints {
 		if errors.Is(err, known.err) {
 			return known.hint
@@ -46,6 +51,7 @@ var hints = []struct {
 	{unix.ENOSPC, "the file system is full: free space in the running system, ebb prune deletes archived roots"},
 	{unix.EDQUOT, "a quota is used up: raise it, or delete archived roots with ebb prune"},
 	{unix.EROFS, "the file system is read-only: look for errors in dmesg, check it with btrfs check"},
+	{unix.EACCES, "the device refuses to be written to: is it write-protected, or broken? look into dmesg"},
 	{unix.EIO, "the device gives errors: look into dmesg, save your data"},
 	{unix.ENODEV, "the kernel has no such file system: is the btrfs module in the initrd?"},
 	{unix.ENOENT, "is the name right? ls /dev/disk/by-* shows which disks are there"},

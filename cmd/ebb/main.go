@@ -83,6 +83,9 @@ func report(log *kmsg.Logger, c *command, err error) int {
 		for _, p := range problems {
 			log.Log(kmsg.Failure, "config: %s", p)
 		}
+		if c.name != "check" { // whoever checks a config is not in need of one
+			log.Log(kmsg.Failure, "hint: %s", initrd.Hint(err))
+		}
 		return exitUsage
 	}
 	level := kmsg.Failure
