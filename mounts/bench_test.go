@@ -36,7 +36,7 @@ func BenchmarkMount(b *testing.B) {
 				b.StopTimer()
 				g := newGround(b)
 				g.root.Observe = nil
-				g.root.Utab = filepath.Join(b.TempDir(), "utab")
+				g.root.Utab = g.path("run/mount/utab")
 				g.entries(manyEntries(b, g.path("persist"), count)...)
 				b.StartTimer()
 				if report := g.root.Mount(); report.Failed() > 0 || len(report.Notes) > 0 {

@@ -76,32 +76,53 @@ func (p *placing) makeTarget() error {
 	if p.run.dry && !p.source.exists() {
 		as = entryAttributes(p.item.Entry, &p.run.names, p.home())
 	}
-	verb, create := MakeFile, makeFile
+	step := Step{Verb: MakeFile, Path: p.item.Entry.Path, as: as, has: true}
 	if p.item.Entry.Directory {
-		verb, create = MakeDirectory, makeDirectory
+		step.Verb = MakeDirectory
 	}
-	step := Step{Verb: verb, Path: p.item.Entry.Path, as: as, has: true}
 	return p.act(step, func() error {
-		fd, err := create(p.target.trail, p.target.name, as)
+		err := p.makeMountPoint(as)
 		if errors.Is(err, unix.EEXIST) {
-			return p.takeTarget(err) // somebody was faster
-		}
-		if err == nil {
-			p.target.set(fd, sys.Status{})
+			return p.openTarget() // somebody was faster
 		}
 		return err
 	})
 }
 
-// takeTarget opens a target that was made by somebody else meanwhile.
-func (p *placing) takeTarget(exists error) error {
+// makeMountPoint makes the mount point and opens it, unless nobody but root
+// can exchange it for something else.
+func (p *placing) makeMountPoint(as attributes) (err error) {
+	t, fd := &p.target, -1
+	parent, known := t.trail.status(t.trail.depth())
+	switch {
+	case !p.item.Entry.Directory:
+		fd, err = makeFile(t.trail, t.name, as)
+	case known && mkdirSuffices(&parent, as):
+		return sys.MakeDirectory(t.trail.fd(), t.name, as.mode)
+	default:
+		fd, err = makeDirectory(t.trail, t.name, as)
+	}
+	if err == nil {
+		t.set(fd, sys.Status{})
+	}
+	return err
+}
+
+// isSafe reports whether only root can change names beside the target.
+func (p *placing) isSafe() bool {
+	t := p.target.trail
+	parent, known := t.status(t.depth())
+	return known && isRootsOwn(&parent)
+}
+
+// openTarget opens a target that is there by now.
+func (p *placing) openTarget() error {
 	t, e := &p.target, p.item.Entry
 	fd, status, err := openEntry(t.trail.fd(), t.name, e.Path, e.Directory)
-	if err != nil {
-		return errors.Join(exists, err)
+	if err == nil {
+		t.set(fd, status)
 	}
-	t.set(fd, status)
-	return nil
+	return err
 }
 
 // attach makes the mount. In a directory that others can write to names can be
@@ -113,8 +134,7 @@ func (p *placing) attach() error {
 		return fmt.Errorf("mount %s on %s: %w", quotePath(p.result.Source), quotePath(p.item.Entry.Path), err)
 	}
 	defer unix.Close(tree)
-	t := p.target.trail
-	if parent, known := t.status(t.depth()); known && isRootsOwn(&parent) && !p.run.legacy {
+	if p.isSafe() && !p.run.legacy {
 		return nil
 	}
 	return p.verify(tree)
@@ -151,7 +171,12 @@ func (p *placing) mountTree() (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	if err := sys.MoveMount(tree, p.target.fd); err != nil {
+	if p.target.exists() {
+		err = sys.MoveMount(tree, p.target.fd)
+	} else {
+		err = sys.MoveMountTo(tree, p.target.trail.fd(), p.target.name)
+	}
+	if err != nil {
 		unix.Close(tree)
 		return -1, err
 	}

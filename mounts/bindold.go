@@ -33,6 +33,11 @@ var oldFlags = []struct {
 // that a user has moved away meanwhile stays where it is, over a directory of
 // that user.
 func (p *placing) mountOld(c change) (int, error) {
+	if !p.target.exists() {
+		if err := p.openTarget(); err != nil {
+			return -1, err
+		}
+	}
 	source, target := sys.DescriptorPath(p.source.fd), sys.DescriptorPath(p.target.fd)
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
 		return -1, fmt.Errorf("mount with MS_BIND: %w", err)
