@@ -10,6 +10,11 @@
 // every source and every target, and takes a directory or a regular file only.
 // What exists is never given another owner or mode.
 //
+// In a directory that others can write to, what was just made is looked at
+// before it is given away, and what was mounted is looked at afterwards: the
+// name may lead elsewhere by then. The worst that is left is a mount, or an
+// empty directory, that a user has moved to another place of their own.
+//
 // [Root.Plan] and [Root.Mount] are one and the same run, with and without the
 // system calls that change something.
 package mounts
