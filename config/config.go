@@ -8,6 +8,8 @@
 // config never reaches a boot.
 package config
 
+import "strconv"
+
 // Version is the only version of the format.
 const Version = 1
 
@@ -120,7 +122,7 @@ type Entry struct {
 	Subvolume bool     // a missing source is made as a btrfs subvolume
 	NoDataCOW bool     // a missing source is made with chattr +C
 	Required  bool     // without it the boot stops
-	Place     string   // in the document: stores./persist.directories[3]
+	index     int      // in its list in the document
 }
 
 // Owner names a user and a group; a number wins over a name. The zero value
@@ -134,6 +136,16 @@ type Owner struct {
 type Parent struct {
 	Owner Owner
 	Mode  *uint32
+}
+
+// Place returns where an entry stands in the document:
+// stores./persist.directories[3].
+func (s *Store) Place(e *Entry) string {
+	list := "files"
+	if e.Directory {
+		list = "directories"
+	}
+	return "stores." + s.Path + "." + list + "[" + strconv.Itoa(e.index) + "]"
 }
 
 // Source returns where an entry's data lies, as seen from the root.

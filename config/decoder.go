@@ -9,92 +9,133 @@ import (
 
 // decoder collects problems while it reads a document tree. Its methods return
 // the zero value for what they refuse, so that the rest is still looked at.
+//
+// A config may have thousands of entries, and is read in the initrd of every
+// boot: where in the document the decoder is becomes text only when there is
+// something to say about it.
 type decoder struct {
 	problems Problems
+	path     []step
 }
 
-// fields says what may stand in an object: how each member is read.
-type fields map[string]func(at string, value any)
-
-func (d *decoder) refuse(at, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Place: at, Reason: fmt.Sprintf(format, args...)})
+// step is one step into the document: the name of a member, or an index.
+type step struct {
+	name  string
+	index int // counts where the name is empty
 }
 
-// object reads the members of value by the table; members that the table does
-// not have, and members that stand there twice, are refused. It returns which
-// members there were.
-func (d *decoder) object(at string, value any, table fields) map[string]bool {
-	o, ok := value.(*object)
-	if !ok {
-		d.refuse(at, "%s: not an object", shown(value))
-		return nil
-	}
-	for _, key := range o.repeated {
-		d.refuse(join(at, key), "stands there twice")
-	}
-	present := map[string]bool{}
-	for _, m := range o.members {
-		present[m.key] = true
-		read, known := table[m.key]
-		if !known {
-			d.refuse(join(at, m.key), "unknown field")
+// place gives where the decoder is, and below it, as text:
+// stores./persist.directories[3].mode.
+func (d *decoder) place(below ...string) string {
+	var text []byte
+	for _, s := range d.path {
+		if s.name == "" {
+			text = append(strconv.AppendInt(append(text, '['), int64(s.index), 10), ']')
 			continue
 		}
-		read(join(at, m.key), m.value)
+		text = appendName(text, s.name)
 	}
-	return present
+	for _, name := range below {
+		text = appendName(text, name)
+	}
+	return string(text)
 }
 
-// list reads each element of an array.
-func (d *decoder) list(at string, value any, read func(at string, value any)) {
+func appendName(text []byte, name string) []byte {
+	if len(text) > 0 {
+		text = append(text, '.')
+	}
+	return append(text, name...)
+}
+
+// refuse notes a problem with what is being read.
+func (d *decoder) refuse(format string, args ...any) {
+	d.refuseAt(d.place(), format, args...)
+}
+
+// refuseIn notes a problem with a member of what is being read.
+func (d *decoder) refuseIn(name, format string, args ...any) {
+	d.refuseAt(d.place(name), format, args...)
+}
+
+func (d *decoder) refuseAt(place, format string, args ...any) {
+	d.problems = append(d.problems, Problem{Place: place, Reason: fmt.Sprintf(format, args...)})
+}
+
+// object hands the members of value to read, one by one. Members that read
+// does not know, and members that stand there twice, are refused. It returns
+// nil for what is no object.
+func (d *decoder) object(value any, read func(name string, value any) (known bool)) *object {
+	o, ok := value.(*object)
+	if !ok {
+		d.refuse("%s: not an object", shown(value))
+		return nil
+	}
+	for _, name := range o.repeated {
+		d.refuseIn(name, "stands there twice")
+	}
+	for _, m := range o.members {
+		d.path = append(d.path, step{name: m.name})
+		if !read(m.name, m.value) {
+			d.refuse("unknown field")
+		}
+		d.path = d.path[:len(d.path)-1]
+	}
+	return o
+}
+
+// list hands the elements of an array to read, one by one.
+func (d *decoder) list(value any, read func(value any)) {
 	elements, ok := value.([]any)
 	if !ok {
-		d.refuse(at, "%s: not a list", shown(value))
+		d.refuse("%s: not a list", shown(value))
 		return
 	}
 	for i, element := range elements {
-		read(at+"["+strconv.Itoa(i)+"]", element)
+		d.path = append(d.path, step{index: i})
+		read(element)
+		d.path = d.path[:len(d.path)-1]
 	}
 }
 
-func (d *decoder) text(at string, value any) string {
+func (d *decoder) text(value any) string {
 	s, ok := value.(string)
 	switch {
 	case !ok:
-		d.refuse(at, "%s: not a string", shown(value))
+		d.refuse("%s: not a string", shown(value))
 	case strings.ContainsRune(s, 0):
-		d.refuse(at, "%q: holds a NUL", s)
+		d.refuse("%q: holds a NUL", s)
 		return ""
 	}
 	return s
 }
 
-func (d *decoder) flag(at string, value any) bool {
+func (d *decoder) flag(value any) bool {
 	b, ok := value.(bool)
 	if !ok {
-		d.refuse(at, "%s: not true or false", shown(value))
+		d.refuse("%s: not true or false", shown(value))
 	}
 	return b
 }
 
 // number reads an integer from 0 to largest.
-func (d *decoder) number(at string, value any, largest uint64) uint64 {
+func (d *decoder) number(value any, largest uint64) uint64 {
 	literal, ok := value.(json.Number)
 	if !ok {
-		d.refuse(at, "%s: not a number", shown(value))
+		d.refuse("%s: not a number", shown(value))
 		return 0
 	}
 	n, err := strconv.ParseUint(literal.String(), 10, 64)
 	if err != nil || n > largest {
-		d.refuse(at, "%s: not an integer from 0 to %d", literal, largest)
+		d.refuse("%s: not an integer from 0 to %d", literal, largest)
 		return 0
 	}
 	return n
 }
 
 // oneOf reads a string that has to be one of the given words.
-func oneOf[T ~string](d *decoder, at string, value any, words ...T) T {
-	s := d.text(at, value)
+func oneOf[T ~string](d *decoder, value any, words ...T) T {
+	s := d.text(value)
 	known := make([]string, len(words))
 	for i, word := range words {
 		if T(s) == word {
@@ -102,7 +143,7 @@ func oneOf[T ~string](d *decoder, at string, value any, words ...T) T {
 		}
 		known[i] = string(word)
 	}
-	d.refuse(at, "%q: not one of %s", s, strings.Join(known, ", "))
+	d.refuse("%q: not one of %s", s, strings.Join(known, ", "))
 	return ""
 }
 
@@ -123,11 +164,4 @@ func shown(value any) string {
 	default:
 		return fmt.Sprint(v)
 	}
-}
-
-func join(at, key string) string {
-	if at == "" {
-		return key
-	}
-	return at + "." + key
 }

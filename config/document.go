@@ -22,9 +22,26 @@ type object struct {
 }
 
 type member struct {
-	key   string
+	name  string
 	value any // *object, []any, string, json.Number, bool or nil
 }
+
+// has reports whether the object, which may be nil, has a member.
+func (o *object) has(name string) bool {
+	if o == nil {
+		return false
+	}
+	for i := range o.members {
+		if o.members[i].name == name {
+			return true
+		}
+	}
+	return false
+}
+
+// maxMembers bounds the members of one object: each new one is compared with
+// all before it.
+const maxMembers = 10_000
 
 // parseDocument turns JSON text into a tree. Its errors name line and column.
 func parseDocument(data []byte) (any, error) {
@@ -62,26 +79,26 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 
 func parseObject(d *json.Decoder, depth int) (any, error) {
 	o := &object{}
-	seen := map[string]bool{}
 	for d.More() {
 		token, err := d.Token()
 		if err != nil {
 			return nil, err
 		}
-		key, ok := token.(string)
+		name, ok := token.(string)
 		if !ok {
 			return nil, fmt.Errorf("%v: the name of a member must be a string", token)
 		}
 		value, err := parseValue(d, depth+1)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case len(o.members) == maxMembers:
+			return nil, fmt.Errorf("an object of more than %d members", maxMembers)
+		case o.has(name):
+			o.repeated = append(o.repeated, name)
+		default:
+			o.members = append(o.members, member{name, value})
 		}
-		if seen[key] {
-			o.repeated = append(o.repeated, key)
-			continue
-		}
-		seen[key] = true
-		o.members = append(o.members, member{key, value})
 	}
 	_, err := d.Token() // the closing brace
 	return o, err

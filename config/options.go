@@ -14,9 +14,9 @@ var vfsOptions = []string{
 
 // mountOptions reads options of a file system, each in a string of its own.
 // The file system itself judges what they mean.
-func (d *decoder) mountOptions(at string, value any) (options []string) {
-	d.list(at, value, func(at string, v any) {
-		if s := d.text(at, v); d.checkOption(at, s) {
+func (d *decoder) mountOptions(value any) (options []string) {
+	d.list(value, func(v any) {
+		if s := d.text(v); d.checkOption(s) {
 			options = append(options, s)
 		}
 	})
@@ -25,14 +25,14 @@ func (d *decoder) mountOptions(at string, value any) (options []string) {
 
 // checkOption refuses what would be read as two options, or break a line of
 // utab, by whatever reads it next.
-func (d *decoder) checkOption(at, s string) bool {
+func (d *decoder) checkOption(s string) bool {
 	if s == "" {
-		d.refuse(at, "%q: not a mount option", s)
+		d.refuse("%q: not a mount option", s)
 		return false
 	}
 	for _, c := range []byte(s) {
 		if c <= ' ' || c == ',' || c == '"' || c == '\\' || c == 0x7f {
-			d.refuse(at, "%q: a mount option has no blanks, commas, quotes, backslashes or control characters", s)
+			d.refuse("%q: a mount option has no blanks, commas, quotes, backslashes or control characters", s)
 			return false
 		}
 	}
@@ -41,15 +41,15 @@ func (d *decoder) checkOption(at, s string) bool {
 
 // entryOptions reads the mount options of an entry: those of a bind mount,
 // and x-..., which only programs look at.
-func (d *decoder) entryOptions(at string, value any) (options []string) {
-	d.list(at, value, func(at string, v any) {
-		s := d.text(at, v)
+func (d *decoder) entryOptions(value any) (options []string) {
+	d.list(value, func(v any) {
+		s := d.text(v)
 		switch {
-		case !d.checkOption(at, s):
+		case !d.checkOption(s):
 		case strings.HasPrefix(s, "x-") || strings.HasPrefix(s, "X-"), contains(vfsOptions, s):
 			options = append(options, s)
 		default:
-			d.refuse(at, "%q: not an option that a bind mount can have", s)
+			d.refuse("%q: not an option that a bind mount can have", s)
 		}
 	})
 	return options

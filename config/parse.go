@@ -12,12 +12,12 @@ const (
 func Parse(data []byte) (*Config, error) {
 	d := &decoder{}
 	if len(data) > MaxBytes {
-		d.refuse("", "the document is longer than %d bytes", MaxBytes)
+		d.refuse("the document is longer than %d bytes", MaxBytes)
 		return nil, d.problems
 	}
 	document, err := parseDocument(data)
 	if err != nil {
-		d.refuse("", "%v", err)
+		d.refuse("%v", err)
 		return nil, d.problems
 	}
 	c := d.config(document)
@@ -35,14 +35,22 @@ func (d *decoder) config(document any) *Config {
 	if !d.checkVersion(document) {
 		return c
 	}
-	present := d.object("", document, fields{
-		"version": func(string, any) {},
-		"root":    func(at string, v any) { c.Root = d.root(at, v) },
-		"stores":  func(at string, v any) { c.Stores = d.stores(at, v) },
-		"adopt":   func(at string, v any) { d.adopt(at, v, &c.Adopt) },
+	o := d.object(document, func(name string, v any) bool {
+		switch name {
+		case "version": // has been read
+		case "root":
+			c.Root = d.root(v)
+		case "stores":
+			c.Stores = d.stores(v)
+		case "adopt":
+			c.Adopt = d.adopt(v, c.Adopt)
+		default:
+			return false
+		}
+		return true
 	})
-	if present != nil && !present["root"] {
-		d.refuse("root", "is missing")
+	if !o.has("root") {
+		d.refuseIn("root", "is missing")
 	}
 	return c
 }
@@ -50,31 +58,36 @@ func (d *decoder) config(document any) *Config {
 func (d *decoder) checkVersion(document any) bool {
 	o, ok := document.(*object)
 	if !ok {
-		d.refuse("", "%s: not an object", shown(document))
+		d.refuse("%s: not an object", shown(document))
 		return false
 	}
 	for _, m := range o.members {
-		if m.key != "version" {
+		if m.name != "version" {
 			continue
 		}
-		before := len(d.problems)
-		version := d.number(m.key, m.value, 1<<31)
-		if len(d.problems) > before {
-			return false
+		d.path = append(d.path, step{name: m.name})
+		version := d.number(m.value, 1<<31)
+		if len(d.problems) == 0 && version != Version {
+			d.refuse("%d: this ebb reads version %d only", version, Version)
 		}
-		if version != Version {
-			d.refuse(m.key, "%d: this ebb reads version %d only", version, Version)
+		d.path = d.path[:0]
+		return len(d.problems) == 0
+	}
+	d.refuseIn("version", "is missing, write %d", Version)
+	return false
+}
+
+func (d *decoder) adopt(value any, a Adopt) Adopt {
+	d.object(value, func(name string, v any) bool {
+		switch name {
+		case "files":
+			a.Files = d.number(v, 1<<40)
+		case "copied_bytes":
+			a.CopiedBytes = d.bytes(v)
+		default:
 			return false
 		}
 		return true
-	}
-	d.refuse("version", "is missing, write %d", Version)
-	return true
-}
-
-func (d *decoder) adopt(at string, value any, a *Adopt) {
-	d.object(at, value, fields{
-		"files":        func(at string, v any) { a.Files = d.number(at, v, 1<<40) },
-		"copied_bytes": func(at string, v any) { a.CopiedBytes = d.bytes(at, v) },
 	})
+	return a
 }

@@ -48,10 +48,13 @@ func TestParseWhole(t *testing.T) {
 		Parent: Parent{Owner: Owner{User: "gabriel", Group: "users"}, Mode: ptr(0o711)},
 		Hidden: true, Trash: true, Subvolume: true, NoDataCOW: true, Required: true,
 		Options: []string{"noexec", "x-example=1"},
-		Place:   "stores./persist.directories[1]",
+		index:   1,
 	}
 	if got := c.Stores[0].Entries[1]; !reflect.DeepEqual(got, wantEntry) {
 		t.Errorf("entry:\n got %+v\nwant %+v", got, wantEntry)
+	}
+	if got := c.Stores[0].Place(&c.Stores[0].Entries[1]); got != "stores./persist.directories[1]" {
+		t.Errorf("place: got %q", got)
 	}
 	if got := c.Stores[0].Source(&c.Stores[0].Entries[1]); got != "/persist/home/gabriel/.ssh" {
 		t.Errorf("source: got %q", got)
@@ -71,7 +74,7 @@ func TestParseDefaults(t *testing.T) {
 			Keep: Keep{Count: 5, Days: 30, MinFreePercent: 10},
 		},
 		Stores: []Store{{Path: "/persist", Entries: []Entry{
-			{Path: "/etc/machine-id", How: Bind, Place: "stores./persist.files[0]"},
+			{Path: "/etc/machine-id", How: Bind},
 		}}},
 		Adopt: Adopt{Files: 50_000, CopiedBytes: 1 << 30},
 	}

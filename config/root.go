@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path"
 	"strings"
 )
 
@@ -13,59 +12,74 @@ var kindFields = map[Kind][]string{
 	KindNone:  {},
 }
 
-func (d *decoder) root(at string, value any) Root {
+func (d *decoder) root(value any) Root {
 	r := Root{
 		OnFailure: Continue,
 		Subvolume: "@", Blank: "@blank", Archive: "@roots",
 		Keep: Keep{Count: 5, Days: 30, MinFreePercent: 10},
 		Mode: 0o755,
 	}
-	present := d.object(at, value, fields{
-		"kind":       func(at string, v any) { r.Kind = oneOf(d, at, v, KindBtrfs, KindTmpfs, KindNone) },
-		"on_failure": func(at string, v any) { r.OnFailure = oneOf(d, at, v, Continue, Emergency) },
-		"options":    func(at string, v any) { r.Options = d.mountOptions(at, v) },
-		"device":     func(at string, v any) { r.Device = d.device(at, v) },
-		"subvolume":  func(at string, v any) { r.Subvolume = d.subvolume(at, v) },
-		"blank":      func(at string, v any) { r.Blank = d.subvolume(at, v) },
-		"archive":    func(at string, v any) { r.Archive = d.subvolume(at, v) },
-		"also":       func(at string, v any) { r.Also = d.also(at, v) },
-		"keep":       func(at string, v any) { d.keep(at, v, &r.Keep) },
-		"size":       func(at string, v any) { r.Size = d.size(at, v) },
-		"mode":       func(at string, v any) { r.Mode = d.rootMode(at, v) },
-		"inodes":     func(at string, v any) { r.Inodes = d.bytes(at, v) },
-	})
-	if present == nil {
-		return r
+	o := d.object(value, func(name string, v any) bool { return d.rootMember(&r, name, v) })
+	if o != nil {
+		d.checkKind(&r, o)
 	}
-	d.checkKind(at, &r, present)
 	return r
+}
+
+func (d *decoder) rootMember(r *Root, name string, v any) bool {
+	switch name {
+	case "kind":
+		r.Kind = oneOf(d, v, KindBtrfs, KindTmpfs, KindNone)
+	case "on_failure":
+		r.OnFailure = oneOf(d, v, Continue, Emergency)
+	case "options":
+		r.Options = d.mountOptions(v)
+	case "device":
+		r.Device = d.device(v)
+	case "subvolume":
+		r.Subvolume = d.subvolume(v)
+	case "blank":
+		r.Blank = d.subvolume(v)
+	case "archive":
+		r.Archive = d.subvolume(v)
+	case "also":
+		r.Also = d.also(v)
+	case "keep":
+		r.Keep = d.keep(v, r.Keep)
+	case "size":
+		r.Size = d.size(v)
+	case "mode":
+		r.Mode = d.rootMode(v)
+	case "inodes":
+		r.Inodes = d.bytes(v)
+	default:
+		return false
+	}
+	return true
 }
 
 // checkKind refuses what does not belong to the kind, clears its defaults, and
 // looks at what belongs together.
-func (d *decoder) checkKind(at string, r *Root, present map[string]bool) {
-	if !present["kind"] {
-		d.refuse(join(at, "kind"), "is missing, write one of btrfs, tmpfs, none")
+func (d *decoder) checkKind(r *Root, o *object) {
+	if !o.has("kind") {
+		d.refuseIn("kind", "is missing, write one of btrfs, tmpfs, none")
 	}
 	allowed, known := kindFields[r.Kind]
 	if !known {
 		return
 	}
-	for _, kind := range []Kind{KindBtrfs, KindTmpfs} {
-		for _, name := range kindFields[kind] {
-			if present[name] && !contains(allowed, name) {
-				d.refuse(join(at, name), "does not belong to a root of kind %s", r.Kind)
-				present[name] = false // one word about it is enough
-			}
+	for _, m := range o.members {
+		if isKindField(m.name) && !contains(allowed, m.name) {
+			d.refuseIn(m.name, "does not belong to a root of kind %s", r.Kind)
 		}
 	}
 	switch r.Kind {
 	case KindBtrfs:
-		if !present["device"] {
-			d.refuse(join(at, "device"), "is missing")
+		if !o.has("device") {
+			d.refuseIn("device", "is missing")
 		}
-		d.checkSubvolumes(at, r)
-		d.checkSubvolumeOptions(join(at, "options"), r)
+		d.checkSubvolumes(r)
+		d.checkSubvolumeOptions(r)
 		r.Mode = 0
 	default:
 		r.Subvolume, r.Blank, r.Archive, r.Keep = "", "", "", Keep{}
@@ -73,6 +87,16 @@ func (d *decoder) checkKind(at string, r *Root, present map[string]bool) {
 			r.Mode = 0
 		}
 	}
+}
+
+// isKindField reports whether a member of "root" belongs to some kind only.
+func isKindField(name string) bool {
+	for _, list := range kindFields {
+		if contains(list, name) {
+			return true
+		}
+	}
+	return false
 }
 
 func contains(list []string, name string) bool {
@@ -85,55 +109,71 @@ func contains(list []string, name string) bool {
 }
 
 // device reads the block device, named as in fileSystems."/".device.
-func (d *decoder) device(at string, value any) string {
-	s := d.path(at, value)
+func (d *decoder) device(value any) string {
+	s := d.absolutePath(value)
 	switch {
 	case s == "":
 	case s == "/dev/root":
-		d.refuse(at, "%q: a systemd initrd has no such device, name the real one", s)
+		d.refuse("%q: a systemd initrd has no such device, name the real one", s)
 	case !strings.HasPrefix(s, "/dev/"):
-		d.refuse(at, "%q: not below /dev", s)
+		d.refuse("%q: not below /dev", s)
 	}
 	return s
 }
 
 // rootMode reads the mode of a tmpfs root. Without the owner's bits PID 1
 // itself could not live in it.
-func (d *decoder) rootMode(at string, value any) uint32 {
-	mode := d.mode(at, value)
+func (d *decoder) rootMode(value any) uint32 {
+	mode := d.mode(value)
 	if mode == nil {
 		return 0o755
 	}
 	if *mode&0o700 != 0o700 {
-		d.refuse(at, "%#o: the owner needs rwx on the root", *mode)
+		d.refuse("%#o: the owner needs rwx on the root", *mode)
 	}
 	return *mode
 }
 
-func (d *decoder) keep(at string, value any, k *Keep) {
-	d.object(at, value, fields{
-		"count":            func(at string, v any) { k.Count = d.number(at, v, 1_000_000) },
-		"days":             func(at string, v any) { k.Days = d.number(at, v, 1_000_000) },
-		"min_free_percent": func(at string, v any) { k.MinFreePercent = d.number(at, v, 100) },
+func (d *decoder) keep(value any, k Keep) Keep {
+	d.object(value, func(name string, v any) bool {
+		switch name {
+		case "count":
+			k.Count = d.number(v, 1_000_000)
+		case "days":
+			k.Days = d.number(v, 1_000_000)
+		case "min_free_percent":
+			k.MinFreePercent = d.number(v, 100)
+		default:
+			return false
+		}
+		return true
 	})
+	return k
 }
 
 // size reads the size of a tmpfs: bytes, a share of RAM, or the smaller of both.
-func (d *decoder) size(at string, value any) (s Size) {
+func (d *decoder) size(value any) (s Size) {
 	if o, ok := value.(*object); ok {
-		present := d.object(at, o, fields{
-			"bytes":       func(at string, v any) { s.Bytes = d.bytes(at, v) },
-			"ram_percent": func(at string, v any) { s.RAMPercent = d.percent(at, v) },
+		d.object(o, func(name string, v any) bool {
+			switch name {
+			case "bytes":
+				s.Bytes = d.bytes(v)
+			case "ram_percent":
+				s.RAMPercent = d.percent(v)
+			default:
+				return false
+			}
+			return true
 		})
-		if len(present) == 0 {
-			d.refuse(at, "needs bytes, ram_percent or both")
+		if len(o.members) == 0 {
+			d.refuse("needs bytes, ram_percent or both")
 		}
 		return s
 	}
 	text, isText := value.(string)
 	share, isShare := strings.CutSuffix(text, "%")
 	if !isText || !isShare {
-		s.Bytes = d.bytes(at, value)
+		s.Bytes = d.bytes(value)
 		return s
 	}
 	for n := uint64(1); n <= 100; n++ {
@@ -142,48 +182,56 @@ func (d *decoder) size(at string, value any) (s Size) {
 			return s
 		}
 	}
-	d.refuse(at, "%q: not a share from 1%% to 100%%", text)
+	d.refuse("%q: not a share from 1%% to 100%%", text)
 	return s
 }
 
 // reservedNames are taken in the directory of an archived root.
 var reservedNames = []string{"root", "meta.json"}
 
-func (d *decoder) also(at string, value any) (list []Also) {
-	seen := map[string]bool{}
-	d.list(at, value, func(at string, v any) {
+func (d *decoder) also(value any) (list []Also) {
+	d.list(value, func(v any) {
 		var a Also
-		present := d.object(at, v, fields{
-			"name":      func(at string, v any) { a.Name = d.archiveName(at, v) },
-			"subvolume": func(at string, v any) { a.Subvolume = d.subvolume(at, v) },
-			"blank":     func(at string, v any) { a.Blank = d.subvolume(at, v) },
+		o := d.object(v, func(name string, v any) bool {
+			switch name {
+			case "name":
+				a.Name = d.archiveName(v)
+			case "subvolume":
+				a.Subvolume = d.subvolume(v)
+			case "blank":
+				a.Blank = d.subvolume(v)
+			default:
+				return false
+			}
+			return true
 		})
 		for _, name := range []string{"name", "subvolume"} {
-			if present != nil && !present[name] {
-				d.refuse(join(at, name), "is missing")
+			if o != nil && !o.has(name) {
+				d.refuseIn(name, "is missing")
 			}
 		}
-		if seen[a.Name] && a.Name != "" {
-			d.refuse(join(at, "name"), "%q: taken by another one", a.Name)
+		for _, other := range list {
+			if a.Name != "" && a.Name == other.Name {
+				d.refuseIn("name", "%q: taken by another one", a.Name)
+			}
 		}
-		seen[a.Name] = true
 		list = append(list, a)
 	})
 	return list
 }
 
 // archiveName reads the name of a subvolume inside an archived root.
-func (d *decoder) archiveName(at string, value any) string {
-	s := d.text(at, value)
+func (d *decoder) archiveName(value any) string {
+	s := d.text(value)
 	plain := s != "" && len(s) <= 64 && s[0] != '.'
 	for _, c := range []byte(s) {
 		plain = plain && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("._-", c) >= 0)
 	}
 	switch {
 	case !plain:
-		d.refuse(at, "%q: not a plain name of letters, digits, dot, dash and underscore", s)
+		d.refuse("%q: not a plain name of letters, digits, dot, dash and underscore", s)
 	case contains(reservedNames, s):
-		d.refuse(at, "%q: is taken in the archive", s)
+		d.refuse("%q: is taken in the archive", s)
 	default:
 		return s
 	}
@@ -193,30 +241,30 @@ func (d *decoder) archiveName(at string, value any) string {
 // checkSubvolumes refuses names that lie in each other: what lies below the
 // root would be archived along with it, the archive first of all. Two blanks
 // may be the same one.
-func (d *decoder) checkSubvolumes(at string, r *Root) {
+func (d *decoder) checkSubvolumes(r *Root) {
 	type named struct {
 		place, name string
 		blank       bool
 	}
 	all := []named{
-		{join(at, "subvolume"), r.Subvolume, false},
-		{join(at, "blank"), r.Blank, true},
-		{join(at, "archive"), r.Archive, false},
+		{d.place("subvolume"), r.Subvolume, false},
+		{d.place("blank"), r.Blank, true},
+		{d.place("archive"), r.Archive, false},
 	}
 	for i, a := range r.Also {
-		place := fmt.Sprintf("%s[%d]", join(at, "also"), i)
-		all = append(all, named{join(place, "subvolume"), a.Subvolume, false}, named{join(place, "blank"), a.Blank, true})
+		place := fmt.Sprintf("%s[%d].", d.place("also"), i)
+		all = append(all, named{place + "subvolume", a.Subvolume, false}, named{place + "blank", a.Blank, true})
 	}
 	for i, a := range all {
 		for _, b := range all[:i] {
 			switch {
 			case a.name == "" || b.name == "":
 			case a.name == b.name && !(a.blank && b.blank):
-				d.refuse(a.place, "%q: is the same as %s", a.name, b.place)
+				d.refuseAt(a.place, "%q: is the same as %s", a.name, b.place)
 			case below(a.name, b.name):
-				d.refuse(a.place, "%q: lies in %s (%q)", a.name, b.place, b.name)
+				d.refuseAt(a.place, "%q: lies in %s (%q)", a.name, b.place, b.name)
 			case below(b.name, a.name):
-				d.refuse(b.place, "%q: lies in %s (%q)", b.name, a.place, a.name)
+				d.refuseAt(b.place, "%q: lies in %s (%q)", b.name, a.place, a.name)
 			}
 		}
 	}
@@ -224,21 +272,24 @@ func (d *decoder) checkSubvolumes(at string, r *Root) {
 
 // below reports whether the clean path p lies strictly below dir.
 func below(p, dir string) bool {
-	return strings.HasPrefix(p, dir+"/") || (dir == "/" && p != "/" && path.IsAbs(p))
+	if dir == "/" {
+		return len(p) > 1 && p[0] == '/'
+	}
+	return len(p) > len(dir) && p[len(dir)] == '/' && p[:len(dir)] == dir
 }
 
 // checkSubvolumeOptions refuses mount options that name another subvolume than
 // the one that is rolled back: the machine would run on a root that is never
 // fresh.
-func (d *decoder) checkSubvolumeOptions(at string, r *Root) {
+func (d *decoder) checkSubvolumeOptions(r *Root) {
 	for i, option := range r.Options {
-		place := fmt.Sprintf("%s[%d]", at, i)
+		place := fmt.Sprintf("%s[%d]", d.place("options"), i)
 		name, isName := strings.CutPrefix(option, "subvol=")
 		switch {
 		case strings.HasPrefix(option, "subvolid="):
-			d.refuse(place, "%q: the id of the root changes at each boot, write subvol=%s", option, r.Subvolume)
+			d.refuseAt(place, "%q: the id of the root changes at each boot, write subvol=%s", option, r.Subvolume)
 		case isName && strings.TrimPrefix(name, "/") != r.Subvolume:
-			d.refuse(place, "%q: the root that is rolled back is %q", option, r.Subvolume)
+			d.refuseAt(place, "%q: the root that is rolled back is %q", option, r.Subvolume)
 		}
 	}
 }

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"maps"
-	"path"
-	"slices"
-)
+import "sort"
 
 // placed is an entry with its store, for the rules over all entries.
 type placed struct {
@@ -12,76 +8,100 @@ type placed struct {
 	store *Store
 }
 
+func (p placed) place() string { return p.store.Place(p.entry) }
+
+// byPath orders entries so that those inside another one come right behind it:
+// a slash sorts before all else. Entries of one path stay in document order.
+type byPath []placed
+
+func (l byPath) Len() int           { return len(l) }
+func (l byPath) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+func (l byPath) Less(i, j int) bool { return pathLess(l[i].entry.Path, l[j].entry.Path) }
+
+func pathLess(a, b string) bool {
+	for i := 0; i < len(a) && i < len(b); i++ {
+		if a[i] != b[i] {
+			return a[i] == '/' || b[i] != '/' && a[i] < b[i]
+		}
+	}
+	return len(a) < len(b)
+}
+
 // checkStores looks at what entries and stores say together. Of two entries
-// that are at odds the later one in the document is refused.
+// that are at odds the later, or the inner, one is refused.
 func (d *decoder) checkStores(c *Config) {
-	at := map[string]placed{}
+	var all byPath
 	for i := range c.Stores {
 		store := &c.Stores[i]
 		for j := range store.Entries {
-			e := &store.Entries[j]
-			if e.Path == "" {
-				continue
+			if e := &store.Entries[j]; e.Path != "" {
+				d.checkAgainstStores(c, placed{e, store})
+				all = append(all, placed{e, store})
 			}
-			d.checkAgainstStores(c, e)
-			if first, taken := at[e.Path]; taken {
-				d.refuseSamePath(e, store, first)
-				continue
-			}
-			at[e.Path] = placed{e, store}
 		}
 	}
-	d.checkNesting(at)
+	if !sort.IsSorted(all) {
+		sort.Stable(all)
+	}
+	d.checkNesting(all)
 }
 
 // checkAgainstStores refuses an entry that would hide a store, or that lies in
 // one.
-func (d *decoder) checkAgainstStores(c *Config, e *Entry) {
-	for _, store := range c.Stores {
+func (d *decoder) checkAgainstStores(c *Config, p placed) {
+	path := p.entry.Path
+	for i := range c.Stores {
+		store := c.Stores[i].Path
 		switch {
-		case e.Path == store.Path:
-			d.refuse(join(e.Place, "path"), "%q: is a store", e.Path)
-		case below(store.Path, e.Path):
-			d.refuse(join(e.Place, "path"), "%q: would hide the store %s", e.Path, store.Path)
-		case below(e.Path, store.Path):
-			d.refuse(join(e.Place, "path"), "%q: lies in the store %s", e.Path, store.Path)
+		case path == store:
+			d.refuseAt(p.place()+".path", "%q: is a store", path)
+		case below(store, path):
+			d.refuseAt(p.place()+".path", "%q: would hide the store %s", path, store)
+		case below(path, store):
+			d.refuseAt(p.place()+".path", "%q: lies in the store %s", path, store)
 		}
 	}
 }
 
-func (d *decoder) refuseSamePath(e *Entry, store *Store, first placed) {
-	if first.store == store {
-		d.refuse(join(e.Place, "path"), "%q: stands there twice, first as %s", e.Path, first.entry.Place)
-		return
-	}
-	d.refuse(join(e.Place, "path"), "%q: the store %s has it, too (%s)", e.Path, first.store.Path, first.entry.Place)
-}
-
-// checkNesting refuses an entry inside another one of the same store, which
-// the outer one brings along anyhow, and an entry inside one that is no
-// mounted directory.
-func (d *decoder) checkNesting(at map[string]placed) {
-	for _, p := range slices.Sorted(maps.Keys(at)) {
-		inner := at[p]
-		for dir := path.Dir(p); dir != "/" && dir != "."; dir = path.Dir(dir) {
-			if outer, nested := at[dir]; nested && !d.checkNested(inner, outer) {
+// checkNesting refuses a second entry of one path, an entry inside another one
+// of the same store, which the outer one brings along anyhow, and an entry
+// inside one that is no mounted directory.
+func (d *decoder) checkNesting(all byPath) {
+	var around []placed // the entries that the present one may lie in, outermost first
+	for _, p := range all {
+		for len(around) > 0 && !isIn(p, around[len(around)-1]) {
+			around = around[:len(around)-1]
+		}
+		for _, outer := range around {
+			if !d.checkNested(p, outer) {
 				break // one word about it is enough
 			}
 		}
+		around = append(around, p)
 	}
 }
 
+func isIn(inner, outer placed) bool {
+	return inner.entry.Path == outer.entry.Path || below(inner.entry.Path, outer.entry.Path)
+}
+
 func (d *decoder) checkNested(inner, outer placed) bool {
-	place := join(inner.entry.Place, "path")
+	path, where := inner.entry.Path, outer.place()
+	reason := ""
 	switch {
+	case path == outer.entry.Path && inner.store == outer.store:
+		reason = "stands there twice, first as " + where
+	case path == outer.entry.Path:
+		reason = "the store " + outer.store.Path + " has it, too (" + where + ")"
 	case inner.store == outer.store:
-		d.refuse(place, "%q: lies in %s (%s), which brings it along", inner.entry.Path, outer.entry.Path, outer.entry.Place)
+		reason = "lies in " + outer.entry.Path + " (" + where + "), which brings it along"
 	case !outer.entry.Directory:
-		d.refuse(place, "%q: lies in the file %s (%s)", inner.entry.Path, outer.entry.Path, outer.entry.Place)
+		reason = "lies in the file " + outer.entry.Path + " (" + where + ")"
 	case outer.entry.How == Symlink:
-		d.refuse(place, "%q: lies behind the symbolic link %s (%s), bind that one", inner.entry.Path, outer.entry.Path, outer.entry.Place)
+		reason = "lies behind the symbolic link " + outer.entry.Path + " (" + where + "), bind that one"
 	default:
 		return true
 	}
+	d.refuseAt(inner.place()+".path", "%q: %s", path, reason)
 	return false
 }

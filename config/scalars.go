@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// path reads an absolute, clean path.
-func (d *decoder) path(at string, value any) string {
-	s := d.text(at, value)
+// absolutePath reads an absolute, clean path.
+func (d *decoder) absolutePath(value any) string {
+	s := d.text(value)
 	if s == "" {
 		if value == "" {
-			d.refuse(at, "%q: an empty path", s)
+			d.refuse("%q: an empty path", s)
 		}
 		return ""
 	}
-	if !d.checkPath(at, s) {
+	if !d.checkPath(s) {
 		return ""
 	}
 	return s
@@ -25,36 +25,36 @@ func (d *decoder) path(at string, value any) string {
 
 // checkPath says what is wrong with an absolute path; names in it are what the
 // kernel takes: no component is empty, ".", "..", or longer than 255 bytes.
-func (d *decoder) checkPath(at, s string) bool {
+func (d *decoder) checkPath(s string) bool {
 	switch {
 	case !strings.HasPrefix(s, "/"):
-		d.refuse(at, "%q: not an absolute path", s)
+		d.refuse("%q: not an absolute path", s)
 	case hasParentReference(s):
-		d.refuse(at, "%q: holds \"..\"", s)
+		d.refuse("%q: holds \"..\"", s)
 	case path.Clean(s) != s:
-		d.refuse(at, "%q: not a clean path, write %q", s, path.Clean(s))
+		d.refuse("%q: not a clean path, write %q", s, path.Clean(s))
 	default:
-		return d.checkComponents(at, s)
+		return d.checkComponents(s)
 	}
 	return false
 }
 
 // subvolume reads a path below the top-level subvolume: relative and clean.
-func (d *decoder) subvolume(at string, value any) string {
-	s := d.text(at, value)
+func (d *decoder) subvolume(value any) string {
+	s := d.text(value)
 	switch {
 	case s == "" || s == ".":
 		if value == s {
-			d.refuse(at, "%q: not the name of a subvolume", s)
+			d.refuse("%q: not the name of a subvolume", s)
 		}
 		return ""
 	case strings.HasPrefix(s, "/"):
-		d.refuse(at, "%q: write it without the leading slash, it is below the top-level subvolume anyhow", s)
+		d.refuse("%q: write it without the leading slash, it is below the top-level subvolume anyhow", s)
 	case hasParentReference(s):
-		d.refuse(at, "%q: holds \"..\"", s)
+		d.refuse("%q: holds \"..\"", s)
 	case path.Clean(s) != s:
-		d.refuse(at, "%q: not a clean path, write %q", s, path.Clean(s))
-	case !d.checkComponents(at, s):
+		d.refuse("%q: not a clean path, write %q", s, path.Clean(s))
+	case !d.checkComponents(s):
 	default:
 		return s
 	}
@@ -65,14 +65,14 @@ func (d *decoder) subvolume(at string, value any) string {
 // store, and /sysroot in the initrd.
 const pathMax = 3072
 
-func (d *decoder) checkComponents(at, s string) bool {
+func (d *decoder) checkComponents(s string) bool {
 	if len(s) > pathMax {
-		d.refuse(at, "a path of %d bytes is longer than %d", len(s), pathMax)
+		d.refuse("a path of %d bytes is longer than %d", len(s), pathMax)
 		return false
 	}
 	for name := range strings.SplitSeq(s, "/") {
 		if len(name) > 255 {
-			d.refuse(at, "a name of %d bytes in the path is longer than 255", len(name))
+			d.refuse("a name of %d bytes in the path is longer than 255", len(name))
 			return false
 		}
 	}
@@ -89,12 +89,12 @@ func hasParentReference(s string) bool {
 }
 
 // mode reads permission bits as an octal string of three or four digits.
-func (d *decoder) mode(at string, value any) *uint32 {
-	s := d.text(at, value)
+func (d *decoder) mode(value any) *uint32 {
+	s := d.text(value)
 	n, err := strconv.ParseUint(s, 8, 32)
 	if err != nil || len(s) < 3 || len(s) > 4 {
 		if _, isText := value.(string); isText {
-			d.refuse(at, "%q: not an octal mode", s)
+			d.refuse("%q: not an octal mode", s)
 		}
 		return nil
 	}
@@ -104,45 +104,45 @@ func (d *decoder) mode(at string, value any) *uint32 {
 
 // nameOf reads the name of a user or a group. It may later stand in a colon
 // separated file, so what would break out of its field is refused.
-func (d *decoder) nameOf(at string, value any) string {
-	s := d.text(at, value)
+func (d *decoder) nameOf(value any) string {
+	s := d.text(value)
 	if len(s) > 255 || strings.ContainsAny(s, ":/,\n\t ") {
-		d.refuse(at, "%q: not a name of a user or group", s)
+		d.refuse("%q: not a name of a user or group", s)
 		return ""
 	}
 	if value == "" {
-		d.refuse(at, "%q: an empty name", s)
+		d.refuse("%q: an empty name", s)
 	}
 	return s
 }
 
 // id reads a uid or gid. The largest number stands for "none" (chown(2)).
-func (d *decoder) id(at string, value any) *uint32 {
-	n := uint32(d.number(at, value, math.MaxUint32-1))
+func (d *decoder) id(value any) *uint32 {
+	n := uint32(d.number(value, math.MaxUint32-1))
 	return &n
 }
 
 // bytes reads a size: an integer, or a string of digits and K, M, G or T,
 // powers of 1024 as tmpfs(5) has them. Nothing is not a size: tmpfs takes 0
 // for "no limit at all".
-func (d *decoder) bytes(at string, value any) uint64 {
+func (d *decoder) bytes(value any) uint64 {
 	if literal, ok := value.(json.Number); ok {
 		value = literal.String()
 	}
 	s, ok := value.(string)
 	if !ok {
-		d.refuse(at, "%s: not a size", shown(value))
+		d.refuse("%s: not a size", shown(value))
 		return 0
 	}
 	digits, shift := splitUnit(s)
 	n, err := strconv.ParseUint(digits, 10, 64)
 	switch {
 	case err != nil:
-		d.refuse(at, "%q: not a size, write bytes or a number with K, M, G or T", s)
+		d.refuse("%q: not a size, write bytes or a number with K, M, G or T", s)
 	case n == 0:
-		d.refuse(at, "%q: must be more than nothing", s)
+		d.refuse("%q: must be more than nothing", s)
 	case n > math.MaxInt64>>shift:
-		d.refuse(at, "%q: too large", s)
+		d.refuse("%q: too large", s)
 	default:
 		return n << shift
 	}
@@ -162,11 +162,11 @@ func splitUnit(s string) (digits string, shift uint) {
 }
 
 // percent reads an integer from 1 to 100.
-func (d *decoder) percent(at string, value any) uint64 {
-	n := d.number(at, value, 100)
+func (d *decoder) percent(value any) uint64 {
+	n := d.number(value, 100)
 	if n == 0 {
 		if _, isNumber := value.(json.Number); isNumber {
-			d.refuse(at, "must be from 1 to 100")
+			d.refuse("must be from 1 to 100")
 		}
 	}
 	return n

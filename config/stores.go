@@ -1,96 +1,119 @@
 package config
 
-func (d *decoder) stores(at string, value any) (stores []Store) {
-	o, ok := value.(*object)
-	if !ok {
-		d.refuse(at, "%s: not an object", shown(value))
-		return nil
-	}
-	for _, key := range o.repeated {
-		d.refuse(join(at, key), "stands there twice")
-	}
-	for _, m := range o.members {
-		stores = append(stores, d.store(join(at, m.key), m.key, m.value))
-	}
+func (d *decoder) stores(value any) (stores []Store) {
+	d.object(value, func(path string, v any) bool {
+		stores = append(stores, d.store(path, v))
+		return true
+	})
 	return stores
 }
 
-func (d *decoder) store(at, storePath string, value any) Store {
-	s := Store{Path: storePath}
-	if d.checkPath(at, storePath) && storePath == "/" {
-		d.refuse(at, "the root itself cannot be a store")
+func (d *decoder) store(path string, value any) Store {
+	s := Store{Path: path}
+	if d.checkPath(path) && path == "/" {
+		d.refuse("the root itself cannot be a store")
 	}
-	d.object(at, value, fields{
-		"directories": func(at string, v any) { d.entries(at, v, &s, true) },
-		"files":       func(at string, v any) { d.entries(at, v, &s, false) },
+	d.object(value, func(name string, v any) bool {
+		switch name {
+		case "directories":
+			d.entries(v, &s, true)
+		case "files":
+			d.entries(v, &s, false)
+		default:
+			return false
+		}
+		return true
 	})
 	return s
 }
 
-func (d *decoder) entries(at string, value any, s *Store, directories bool) {
-	d.list(at, value, func(at string, v any) {
-		if len(s.Entries) >= maxEntries {
-			if len(s.Entries) == maxEntries {
-				d.refuse(at, "more than %d entries", maxEntries)
-				s.Entries = append(s.Entries, Entry{})
-			}
-			return
-		}
-		s.Entries = append(s.Entries, d.entry(at, v, directories))
-	})
-}
-
-func (d *decoder) entry(at string, value any, directory bool) Entry {
-	e := Entry{Directory: directory, How: Bind, Place: at}
-	present := d.object(at, value, fields{
-		"path":      func(at string, v any) { e.Path = d.path(at, v) },
-		"how":       func(at string, v any) { e.How = oneOf(d, at, v, Bind, Symlink, Sync) },
-		"user":      func(at string, v any) { e.Owner.User = d.nameOf(at, v) },
-		"group":     func(at string, v any) { e.Owner.Group = d.nameOf(at, v) },
-		"uid":       func(at string, v any) { e.Owner.UID = d.id(at, v) },
-		"gid":       func(at string, v any) { e.Owner.GID = d.id(at, v) },
-		"mode":      func(at string, v any) { e.Mode = d.mode(at, v) },
-		"parent":    func(at string, v any) { e.Parent = d.parent(at, v) },
-		"options":   func(at string, v any) { e.Options = d.entryOptions(at, v) },
-		"hidden":    func(at string, v any) { e.Hidden = d.flag(at, v) },
-		"trash":     func(at string, v any) { e.Trash = d.flag(at, v) },
-		"subvolume": func(at string, v any) { e.Subvolume = d.flag(at, v) },
-		"nodatacow": func(at string, v any) { e.NoDataCOW = d.flag(at, v) },
-		"required":  func(at string, v any) { e.Required = d.flag(at, v) },
-	})
-	if present != nil {
-		d.checkEntry(at, &e, present)
+func (d *decoder) entries(value any, s *Store, directories bool) {
+	elements, _ := value.([]any)
+	if len(elements) > maxEntries {
+		d.refuse("more than %d entries", maxEntries)
+		return
 	}
-	return e
+	s.Entries = append(make([]Entry, 0, len(s.Entries)+len(elements)), s.Entries...)
+	d.list(value, func(v any) {
+		e := Entry{Directory: directories, How: Bind, index: d.path[len(d.path)-1].index}
+		if o := d.object(v, func(name string, v any) bool { return d.entryMember(&e, name, v) }); o != nil {
+			d.checkEntry(&e, o)
+		}
+		s.Entries = append(s.Entries, e)
+	})
 }
 
-func (d *decoder) parent(at string, value any) (p Parent) {
-	d.object(at, value, fields{
-		"user":  func(at string, v any) { p.Owner.User = d.nameOf(at, v) },
-		"group": func(at string, v any) { p.Owner.Group = d.nameOf(at, v) },
-		"uid":   func(at string, v any) { p.Owner.UID = d.id(at, v) },
-		"gid":   func(at string, v any) { p.Owner.GID = d.id(at, v) },
-		"mode":  func(at string, v any) { p.Mode = d.mode(at, v) },
+func (d *decoder) entryMember(e *Entry, name string, v any) bool {
+	switch name {
+	case "path":
+		e.Path = d.absolutePath(v)
+	case "how":
+		e.How = oneOf(d, v, Bind, Symlink, Sync)
+	case "mode":
+		e.Mode = d.mode(v)
+	case "parent":
+		e.Parent = d.parent(v)
+	case "options":
+		e.Options = d.entryOptions(v)
+	case "hidden":
+		e.Hidden = d.flag(v)
+	case "trash":
+		e.Trash = d.flag(v)
+	case "subvolume":
+		e.Subvolume = d.flag(v)
+	case "nodatacow":
+		e.NoDataCOW = d.flag(v)
+	case "required":
+		e.Required = d.flag(v)
+	default:
+		return d.ownerMember(&e.Owner, name, v)
+	}
+	return true
+}
+
+func (d *decoder) ownerMember(o *Owner, name string, v any) bool {
+	switch name {
+	case "user":
+		o.User = d.nameOf(v)
+	case "group":
+		o.Group = d.nameOf(v)
+	case "uid":
+		o.UID = d.id(v)
+	case "gid":
+		o.GID = d.id(v)
+	default:
+		return false
+	}
+	return true
+}
+
+func (d *decoder) parent(value any) (p Parent) {
+	d.object(value, func(name string, v any) bool {
+		if name == "mode" {
+			p.Mode = d.mode(v)
+			return true
+		}
+		return d.ownerMember(&p.Owner, name, v)
 	})
 	return p
 }
 
 // checkEntry looks at what one entry says on its own.
-func (d *decoder) checkEntry(at string, e *Entry, present map[string]bool) {
+func (d *decoder) checkEntry(e *Entry, o *object) {
 	switch {
-	case !present["path"]:
-		d.refuse(join(at, "path"), "is missing")
-	case e.Path != "" && !d.checkTarget(join(at, "path"), e.Path):
+	case !o.has("path"):
+		d.refuseIn("path", "is missing")
+	case e.Path != "" && !d.checkTarget(e.Path):
 		e.Path = "" // nothing more is to be said about it
 	}
 	if e.Directory && e.How == Sync {
-		d.refuse(join(at, "how"), "\"sync\": is for files only, a directory can be bound")
+		d.refuseIn("how", "\"sync\": is for files only, a directory can be bound")
 	}
 	if !e.Directory && e.Subvolume {
-		d.refuse(join(at, "subvolume"), "a file cannot be a subvolume")
+		d.refuseIn("subvolume", "a file cannot be a subvolume")
 	}
 	if e.How != Bind && len(e.Options) > 0 {
-		d.refuse(join(at, "options"), "need how \"bind\": nothing is mounted for %q", e.How)
+		d.refuseIn("options", "need how \"bind\": nothing is mounted for %q", e.How)
 	}
 }
 
@@ -103,14 +126,14 @@ var forbidden = []struct{ path, reason string }{
 	{"/run", "it never outlives a boot"},
 }
 
-func (d *decoder) checkTarget(at, target string) bool {
+func (d *decoder) checkTarget(target string) bool {
 	if target == "/" {
-		d.refuse(at, "%q: the root itself cannot be an entry", target)
+		d.refuseIn("path", "%q: the root itself cannot be an entry", target)
 		return false
 	}
 	for _, f := range forbidden {
 		if target == f.path || below(target, f.path) {
-			d.refuse(at, "%q: lies on %s: %s", target, f.path, f.reason)
+			d.refuseIn("path", "%q: lies on %s: %s", target, f.path, f.reason)
 			return false
 		}
 	}

@@ -17,6 +17,7 @@ import (
 // Facts is what the disk says before a rollback; [Plan] needs nothing else.
 type Facts struct {
 	ArchiveExists bool
+	ArchiveIsOpen bool   // to others than root
 	Highest       uint64 // the highest number of an archived root, also of one in the trash
 	Used          uint64 // the highest number ever given out, as far as the disk knows
 	Next          *NextFacts
@@ -127,7 +128,11 @@ func (f *Facts) readArchive(topFd int, name string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	f.ArchiveExists = true
+	st, err := sys.Stat(fd)
+	if err != nil {
+		return err
+	}
+	f.ArchiveExists, f.ArchiveIsOpen = true, st.Permissions()&0o077 != 0
 	numbers, err := archive.Numbers(fd)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 func (h *Host) boot() archive.Boot {
 	init, _ := h.CommandLine.Get("init")
 	system, _ := strings.CutSuffix(init, "/init")
-	return archive.Boot{ID: h.BootID, Time: time.Now().Round(0), Kernel: h.Kernel, System: system}
+	return archive.Boot{ID: h.BootID, Time: now(), Kernel: h.Kernel, System: system}
 }
 
 // info announces a change of state before it is made.
@@ -63,3 +63,7 @@ func (h *Host) info(format string, args ...any) { h.Log.Log(kmsg.Info, format, a
 
 // refusal says what was left undone, and why.
 func (h *Host) refusal(format string, args ...any) { h.Log.Log(kmsg.Refusal, format, args...) }
+
+// now is the time as records have it: without the monotonic clock, and in UTC,
+// so that no zone has to be read.
+func now() time.Time { return time.Now().UTC().Round(0) }

@@ -3,7 +3,6 @@ package initrd
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,7 +21,7 @@ var ErrEntries = errors.New("not every entry is in place")
 // record, whatever comes of it. A second run finds them in place and does
 // nothing.
 func (h *Host) Mount(cfg *config.Config, dir string) error {
-	record := &MountRecord{State: StateDone, Started: time.Now().Round(0)}
+	record := &MountRecord{State: StateDone, Started: now()}
 	if !mountsWanted(h.CommandLine) {
 		record.State, record.Reason = StateKept, "the kernel command line says "+parameterMount+"=no"
 		h.refusal("bringing in no entries: %s", record.Reason)
@@ -47,7 +46,7 @@ func (h *Host) Mount(cfg *config.Config, dir string) error {
 // MountImpossible records that the entries could not even be tried. It
 // returns err.
 func (h *Host) MountImpossible(err error) error {
-	return h.finishMount(&MountRecord{Started: time.Now().Round(0)}, err)
+	return h.finishMount(&MountRecord{Started: now()}, err)
 }
 
 // EntryRoot gathers what bringing entries in needs: the open root, and where

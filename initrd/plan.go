@@ -16,6 +16,7 @@ type Action string
 // The actions, each of them one change on the disk.
 const (
 	MakeArchive Action = "make-archive" // the archive's directory
+	Protect     Action = "protect"      // take the permissions of others off the archive
 	Drop        Action = "drop"         // a rollback that never came to its exchange, to the trash
 	Unstage     Action = "unstage"      // remove a staging directory that holds no subvolume
 	Stage       Action = "stage"        // the staging directory
@@ -46,6 +47,8 @@ func (s Step) Text(root *config.Root) string {
 	switch s.Action {
 	case MakeArchive:
 		return fmt.Sprintf("making the archive %q", root.Archive)
+	case Protect:
+		return fmt.Sprintf("closing the archive %q to all but root", root.Archive)
 	case Drop:
 		return fmt.Sprintf("putting an unfinished rollback aside: moving %q to %q", next,
 			path.Join(root.Archive, archive.Trash, archive.DirectoryName(s.Number)))
@@ -91,6 +94,9 @@ func Plan(facts *Facts) Rollback {
 	plan := Rollback{Number: used + 1, Members: members}
 	if !facts.ArchiveExists {
 		plan.Steps = append(plan.Steps, Step{Action: MakeArchive})
+	}
+	if facts.ArchiveIsOpen {
+		plan.Steps = append(plan.Steps, Step{Action: Protect})
 	}
 	plan.Steps = append(plan.Steps, recovery...)
 	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)

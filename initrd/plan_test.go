@@ -65,6 +65,10 @@ func TestPlan(t *testing.T) {
 			rollbackOf(10),
 		},
 		{
+			"an archive that others can read", Facts{ArchiveExists: true, ArchiveIsOpen: true, Members: members(oldRoot, oldHome)},
+			"protect " + rollbackOf(1),
+		},
+		{
 			"no live root",
 			Facts{ArchiveExists: true, Members: members(nil, oldHome)},
 			"stage snapshot:root create:home describe place:root exchange:home archive:1 seal:home",
@@ -155,7 +159,7 @@ func word(s Step) string {
 func TestEveryStepHasAText(t *testing.T) {
 	cfg := tmpfsConfig().Root
 	cfg.Archive = "@roots"
-	for _, action := range []Action{MakeArchive, Drop, Unstage, Stage, Create, Snapshot, Describe, Exchange, Place, Archive, Seal} {
+	for _, action := range []Action{MakeArchive, Protect, Drop, Unstage, Stage, Create, Snapshot, Describe, Exchange, Place, Archive, Seal} {
 		s := Step{Action: action, Member: MemberFacts{Name: "root", Path: "@", Blank: blank}, Number: 3}
 		if text := s.Text(&cfg); text == string(action) || strings.Contains(text, "%!") {
 			t.Errorf("%s: %q", action, text)

@@ -157,7 +157,7 @@ func (h *Host) updateRecord(change func(*Record)) error {
 	}
 	record.Version, record.BootID, record.Kernel = recordVersion, h.BootID, h.Kernel
 	change(record)
-	data, err := json.MarshalIndent(record, "", "  ")
+	data, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("write boot record: %w", err)
 	}

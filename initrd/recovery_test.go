@@ -25,13 +25,12 @@ func (b *bench) cut(count int) (more bool) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	x := newExecutor(&b.cfg.Root, facts, (&Host{BootID: fmt.Sprintf("cut-%d", b.boot)}).boot(), top)
+	x := newExecutor(&b.cfg.Root, (&Host{BootID: fmt.Sprintf("cut-%d", b.boot)}).boot(), top)
 	defer x.close()
-	if facts.ArchiveExists {
-		if err := x.openArchive(); err != nil {
-			b.t.Fatal(err)
-		}
+	if _, err := x.openArchive(); err != nil {
+		b.t.Fatal(err)
 	}
+	x.facts = facts
 	plan := Plan(facts)
 	x.members = plan.Members
 	for _, s := range plan.Steps[:min(count, len(plan.Steps))] {

@@ -24,8 +24,8 @@ func (h *Host) Rollback(cfg *config.Config) error {
 	if done, err := h.alreadyRolledBack(); done || err != nil {
 		return err
 	}
-	r := &rollback{host: h, root: &cfg.Root, started: time.Now()}
-	r.record = RollbackRecord{Kind: string(cfg.Root.Kind), Started: r.started.Round(0)}
+	r := &rollback{host: h, root: &cfg.Root}
+	r.record = RollbackRecord{Kind: string(cfg.Root.Kind), Started: now()}
 	err := r.run()
 	return h.finishRollback(&r.record, err)
 }
@@ -36,7 +36,7 @@ func (h *Host) RollbackImpossible(err error) error {
 	if done, recordErr := h.alreadyRolledBack(); done || recordErr != nil {
 		return errors.Join(err, recordErr)
 	}
-	return h.finishRollback(&RollbackRecord{Started: time.Now().Round(0)}, err)
+	return h.finishRollback(&RollbackRecord{Started: now()}, err)
 }
 
 // alreadyRolledBack reports whether this boot has its fresh root.
@@ -92,10 +92,9 @@ func (r *RollbackRecord) summary() string {
 
 // rollback is one run.
 type rollback struct {
-	host    *Host
-	root    *config.Root
-	record  RollbackRecord
-	started time.Time
+	host   *Host
+	root   *config.Root
+	record RollbackRecord
 }
 
 func (r *rollback) run() error {
@@ -146,28 +145,31 @@ func (r *rollback) guardBeforeOpening() (table []mounts.MountInfo, err error) {
 	return table, guardSysroot(r.host.Sysroot, table)
 }
 
-// rollBack plans and carries out a rollback on an open file system.
+// rollBack plans and carries out a rollback on an open file system. The archive
+// is locked before anything is looked at, so that what was seen stays true.
 func (r *rollback) rollBack(top int, copyOf uint64, guard func([]MemberFacts) error) error {
 	if fs, err := btrfs.FSInfo(top); err == nil {
 		r.record.Filesystem = &fs.UUID
 	}
-	facts, err := timed(r, "look", func() (*Facts, error) { return readFacts(top, r.root, copyOf) })
+	x := newExecutor(r.root, r.host.boot(), top)
+	defer x.close()
+	isThere, err := x.openArchive()
 	if err != nil {
 		return err
 	}
-	if err := guard(facts.Members); err != nil {
+	if err := r.look(x, copyOf, guard); err != nil {
 		return err
 	}
-	x := newExecutor(r.root, facts, r.host.boot(), top)
-	defer x.close()
-	if err := r.takeArchive(x); err != nil {
-		return err
+	if !isThere {
+		if err := r.carryOut(x, []Step{{Action: MakeArchive}}); err != nil {
+			return err
+		}
+		if err := r.look(x, copyOf, guard); err != nil {
+			return err
+		}
 	}
-	// What was seen before the lock was taken may be old news.
+	// Another run may have held the lock until now.
 	if done, err := r.host.alreadyRolledBack(); done || err != nil {
-		return err
-	}
-	if x.facts, err = readFacts(top, r.root, copyOf); err != nil {
 		return err
 	}
 	plan := Plan(x.facts)
@@ -179,12 +181,13 @@ func (r *rollback) rollBack(top int, copyOf uint64, guard func([]MemberFacts) er
 	return r.verify(top)
 }
 
-// takeArchive opens the archive, or makes it, and locks it.
-func (r *rollback) takeArchive(x *executor) error {
-	if x.facts.ArchiveExists {
-		return x.openArchive()
+// look reads the facts, and refuses what they forbid.
+func (r *rollback) look(x *executor, copyOf uint64, guard func([]MemberFacts) error) (err error) {
+	x.facts, err = timed(r, "look", func() (*Facts, error) { return readFacts(x.top, r.root, copyOf) })
+	if err != nil {
+		return err
 	}
-	return r.carryOut(x, []Step{{Action: MakeArchive}})
+	return guard(x.facts.Members)
 }
 
 // carryOut makes the steps, each announced before. Once the fresh root is in

@@ -442,3 +442,13 @@ func TestRollbackOfAMissingDevice(t *testing.T) {
 		t.Errorf("record: %+v, %v", record, readErr)
 	}
 }
+
+// An archive that others can read is closed before an old root goes into it.
+func TestOpenArchiveIsClosed(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "subvolume @blank", "dir @roots 0755 0:0")
+	b.rollback("")
+	st, err := os.Stat(b.Path("@roots"))
+	if err != nil || st.Mode().Perm() != 0o700 {
+		t.Errorf("the archive has mode %v, %v", st.Mode(), err)
+	}
+}

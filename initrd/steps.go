@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,8 +31,11 @@ type executor struct {
 	archived bool            // the old ones have their number
 }
 
-func newExecutor(root *config.Root, facts *Facts, boot archive.Boot, top int) *executor {
-	return &executor{root: root, facts: facts, members: facts.Members, boot: boot, top: top, archive: -1, next: -1, fresh: map[string]Identity{}, inPlace: map[string]bool{}}
+func newExecutor(root *config.Root, boot archive.Boot, top int) *executor {
+	return &executor{
+		root: root, boot: boot, top: top, archive: -1, next: -1,
+		fresh: map[string]Identity{}, inPlace: map[string]bool{},
+	}
 }
 
 func (x *executor) close() {
@@ -48,6 +50,7 @@ func (x *executor) close() {
 func (x *executor) do(s Step) error {
 	actions := map[Action]func(Step) error{
 		MakeArchive: x.makeArchive,
+		Protect:     x.protect,
 		Drop:        x.drop,
 		Unstage:     x.unstage,
 		Stage:       x.stage,
@@ -83,30 +86,36 @@ func (x *executor) makeArchive(Step) error {
 	return x.lockArchive()
 }
 
-// openArchive opens the archive that is there, and makes sure that it is
-// nobody's but root's.
-func (x *executor) openArchive() error {
+// openArchive opens the archive and locks it, if it is there. Nobody but root
+// may own it.
+func (x *executor) openArchive() (isThere bool, err error) {
 	fd, err := archive.Open(x.top, x.root.Archive)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	x.archive = fd
 	st, err := sys.Stat(fd)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if st.UID != 0 {
-		return &refusal{
+		return false, &refusal{
 			reason: fmt.Sprintf("the archive %q belongs to user %d", x.root.Archive, st.UID),
 			hint:   "nobody but root may own it: move it away, ebb makes a new one",
 		}
 	}
-	if st.Permissions()&0o077 != 0 {
-		if err := unix.Fchmod(fd, 0o700); err != nil {
-			return fmt.Errorf("chmod archive %q: %w", x.root.Archive, err)
-		}
+	return true, x.lockArchive()
+}
+
+// protect takes everybody else's permissions off the archive.
+func (x *executor) protect(Step) error {
+	if err := unix.Fchmod(x.archive, 0o700); err != nil {
+		return fmt.Errorf("chmod archive %q: %w", x.root.Archive, err)
 	}
-	return x.lockArchive()
+	return nil
 }
 
 // lockArchive keeps a second ebb out while this one works. The lock ends with
@@ -252,7 +261,7 @@ func (x *executor) describe(s Step) error {
 }
 
 func (x *executor) info(number uint64) *archive.Info {
-	info := &archive.Info{Sequence: number, Archived: time.Now().Round(0), Boot: x.boot}
+	info := &archive.Info{Sequence: number, Archived: now(), Boot: x.boot}
 	for _, m := range x.members {
 		member := archive.Member{Name: m.Name, Path: m.Path, Fresh: x.fresh[m.Name].UUID}
 		if m.Live != nil {

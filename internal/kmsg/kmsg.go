@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -100,22 +101,25 @@ func (l *Logger) LogSoon(level Level, format string, args ...any) {
 	}
 	text := clean(fmt.Sprintf(format, args...))
 	if l.stderr != nil {
+		prefix := "ebb: "
 		if l.journal {
-			l.pending = fmt.Appendf(l.pending, "<%d>%s\n", level, text)
-		} else {
-			l.pending = fmt.Appendf(l.pending, "ebb: %s\n", text)
+			prefix = levelPrefix(level)
 		}
+		l.pending = append(append(append(l.pending, prefix...), text...), '\n')
 	}
 	if l.kernel != nil {
-		fmt.Fprintf(l.kernel, "<%d>ebb: %s\n", level, text) // a record for each write(2)
+		_, _ = io.WriteString(l.kernel, levelPrefix(level)+"ebb: "+text+"\n") // a record for each write(2)
 	}
 	if l.console != nil && level <= Refusal {
-		fmt.Fprintf(l.console, "ebb: %s\r\n", text)
+		_, _ = io.WriteString(l.console, "ebb: "+text+"\r\n")
 	}
 	if len(l.pending) > pendingMax {
 		l.Flush()
 	}
 }
+
+// levelPrefix is how the journal and the kernel log are told the level.
+func levelPrefix(level Level) string { return "<" + strconv.Itoa(int(level)) + ">" }
 
 // Flush writes the lines that wait. Worst case of a write that fails: they are
 // lost, and the boot record has what matters.
@@ -128,27 +132,31 @@ func (l *Logger) Flush() {
 
 // clean makes one harmless line of text.
 func clean(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' {
-			return ' '
-		}
-		return r
-	}, text)
-	quoted := Quote(text)
-	if len(quoted) <= lineMax {
-		return quoted
+	if len(text) > lineMax || !isPlain(text) {
+		text = Quote(strings.Map(unbreak, text))
 	}
-	return strings.ToValidUTF8(quoted[:lineMax-3], "") + "..."
+	if len(text) <= lineMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:lineMax-3], "") + "..."
+}
+
+// unbreak turns what would end a line or a column into a blank.
+func unbreak(r rune) rune {
+	if r == '\n' || r == '\t' {
+		return ' '
+	}
+	return r
 }
 
 // Quote shows text that may hold anything so that a terminal takes no harm:
 // what cannot be printed, escape sequences and changes of writing direction
 // among it, is written as Go escapes.
 func Quote(text string) string {
-	quoted := fmt.Sprintf("%+q", text)
 	if isPlain(text) {
 		return text
 	}
+	quoted := strconv.QuoteToASCII(text)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 
