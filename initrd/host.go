@@ -2,6 +2,7 @@ package initrd
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 type Host struct {
 	RunDir      string // where the boot record is, /run/ebb
 	Sysroot     string // where the new root is or will be mounted, /sysroot
+	Stage1      bool   // this is the initrd
 	BootID      string
 	Kernel      string // uname -r
 	CommandLine cmdline.Parameters
@@ -27,6 +29,9 @@ type Host struct {
 // bootIDPath tells boots apart; it is new at each boot and not a secret
 // (random(4)).
 const bootIDPath = "/proc/sys/kernel/random/boot_id"
+
+// initrdRelease is the file by which systemd knows an initrd (os-release(5)).
+const initrdRelease = "/etc/initrd-release"
 
 // NewHost reads what the kernel tells about this boot.
 func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
@@ -42,8 +47,9 @@ func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 	if err := unix.Uname(&name); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
+	_, noInitrd := os.Stat(initrdRelease)
 	return &Host{
-		RunDir: runDir, Sysroot: sysroot, Log: log,
+		RunDir: runDir, Sysroot: sysroot, Log: log, Stage1: noInitrd == nil,
 		BootID:      strings.TrimSpace(string(id)),
 		Kernel:      unix.ByteSliceToString(name.Release[:]),
 		CommandLine: cmdline.Parse(string(line)),

@@ -56,11 +56,13 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
+	record := h.rollbackRecord()
 	return &mounts.Root{
 		Fd: fd, Dir: dir,
 		Stores: cfg.Stores, Adopt: cfg.Adopt,
-		Fresh:        cfg.Root.Kind != config.KindNone,
-		OldRoot:      h.oldRoot(),
+		// Where ebb is tried out by hand nothing is known to be lost.
+		Fresh:        record.Fresh || h.Stage1 && cfg.Root.Kind != config.KindNone,
+		OldRoot:      openOldRoot(record),
 		NewSubvolume: btrfs.CreateSubvolume,
 		Observe:      func(s mounts.Step) { h.announce(s, cfg.Stores) },
 		Utab:         mounts.DefaultUtab,
@@ -81,20 +83,25 @@ func (h *Host) announce(s mounts.Step, stores []config.Store) {
 	h.Log.LogSoon(kmsg.Info, "%s", s)
 }
 
-// oldRoot returns how to open the root that this boot has archived, nil when
-// it has archived none. It is mounted detached, read-only, without devices and
-// set-id programs.
-func (h *Host) oldRoot() func() (int, error) {
+// rollbackRecord is what this boot's rollback has recorded, or nothing.
+func (h *Host) rollbackRecord() *RollbackRecord {
 	record, err := ReadRecord(h.RunDir, h.BootID)
-	if err != nil || record.Rollback == nil || record.Rollback.State != StateDone {
-		return nil
+	if err != nil || record.Rollback == nil {
+		return &RollbackRecord{}
 	}
-	root, made := record.Rollback.Subvolume("root")
-	if !made || root.OldID == 0 {
+	return record.Rollback
+}
+
+// openOldRoot returns how to open the root that a rollback has archived, nil
+// when it has archived none. It is mounted detached, read-only, without
+// devices and set-id programs.
+func openOldRoot(record *RollbackRecord) func() (int, error) {
+	root, made := record.Subvolume("root")
+	if record.State != StateDone || !made || root.OldID == 0 {
 		return nil
 	}
 	return func() (int, error) {
-		device, err := resolveDevice(record.Rollback.Device)
+		device, err := resolveDevice(record.Device)
 		if err != nil {
 			return -1, err
 		}

@@ -59,7 +59,7 @@ func TestRollbackOfTwoDevices(t *testing.T) {
 func TestOldRoot(t *testing.T) {
 	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/data 0644 0:0 old")
 	h := b.host("")
-	if h.oldRoot() != nil {
+	if openOldRoot(h.rollbackRecord()) != nil {
 		t.Error("there is an old root before the rollback")
 	}
 	if err := h.Rollback(b.cfg); err != nil {
@@ -69,7 +69,7 @@ func TestOldRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, err := h.oldRoot()()
+	fd, err := openOldRoot(h.rollbackRecord())()
 	if err != nil {
 		t.Fatal(err)
 	}
