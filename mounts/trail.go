@@ -22,6 +22,7 @@ const trailOpen = 8
 type trail struct {
 	base   int    // the directory that the walk begins in, not owned
 	prefix string // the path of base, for messages
+	top    step   // the base as a step, for its status
 	steps  []step
 	open   int // how many steps have a descriptor
 
@@ -196,14 +197,15 @@ func (t *trail) path() string {
 // status describes the directory at the given depth, 0 being the base; false
 // when the trail does not reach so deep or keeps it closed.
 func (t *trail) status(depth int) (sys.Status, bool) {
-	if depth == 0 {
-		status, err := sys.Stat(t.base)
-		return status, err == nil
-	}
 	if depth > len(t.steps) {
 		return sys.Status{}, false
 	}
-	s := &t.steps[depth-1]
+	s := &t.top
+	if depth > 0 {
+		s = &t.steps[depth-1]
+	} else {
+		s.fd = t.base
+	}
 	if !s.known && s.fd >= 0 {
 		status, err := sys.Stat(s.fd)
 		if err != nil {
