@@ -106,11 +106,14 @@ func escape(s string) string {
 // mergeUtab returns the contents of utab with the marks in it. Lines of the
 // same mounts are replaced, all others stay as they are.
 func mergeUtab(old []byte, marks []mark) []byte {
-	ours := make(map[string]bool, len(marks))
-	for i := range marks {
-		ours[marks[i].key()] = true
+	ours := map[string]bool{}
+	if len(old) > 0 { // in the initrd there is little or nothing
+		for i := range marks {
+			ours[marks[i].key()] = true
+		}
 	}
 	var b bytes.Buffer
+	b.Grow(len(old) + 128*len(marks))
 	for line := range bytes.Lines(old) {
 		if ours[keyOfLine(string(line))] {
 			continue

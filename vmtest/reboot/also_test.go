@@ -78,7 +78,7 @@ func (m *machine) wantBothArchived(number int, look, want string) {
 		mkdir -p /run/top; mount -o subvolid=5 /dev/disk/by-label/nixos /run/top
 		cd /run/top/nixos/old/roots/%06d
 		%s
-		for s in root home; do btrfs property get -ts $s ro; ! touch $s/new 2>/dev/null; done; stat -c %%a . .. ../..
+		for s in root home; do btrfs property get -ts $s ro; if touch $s/new 2>/dev/null; then exit 1; fi; done; stat -c %%a . .. ../..
 		cd /; umount /run/top`, number, look))
 	if want += "\nro=true\nro=true\n700\n700\n700"; got != want {
 		m.t.Errorf("archived root %d: got\n%s\nwant\n%s", number, got, want)

@@ -139,7 +139,7 @@ func (m *machine) wantMade() {
 	}
 	m.Run("btrfs", "subvolume", "show", "/persist/var/lib/disks")
 	// btrfs shares no blocks between a file with copy-on-write and one without (cp gives EINVAL).
-	m.Shell("cd /var/lib/database; head -c 8192 /dev/zero > data; ! cp --reflink=always data /persist/var/lib/copy; rm -f data /persist/var/lib/copy")
+	m.Shell("cd /var/lib/database; head -c 8192 /dev/zero > data; if cp --reflink=always data /persist/var/lib/copy; then exit 1; fi; rm -f data /persist/var/lib/copy")
 	m.want("/persist/etc/ssh/ssh_host_ed25519_key", "readlink", "/etc/ssh/ssh_host_ed25519_key")
 }
 
