@@ -116,6 +116,27 @@ func openOldRoot(record *RollbackRecord) func() (int, error) {
 	}
 }
 
+// mostTold bounds the lines about entries that are not in place: a store that
+// is not there takes all of its entries along, and the console has to show the
+// lines before them, too.
+const mostTold = 20
+
+// tellMissing says which entries are not in place. The record has them all.
+func (h *Host) tellMissing(entries []mounts.EntryResult) {
+	missing := 0
+	for _, e := range entries {
+		if e.OK() {
+			continue
+		}
+		if missing++; missing <= mostTold {
+			h.refusal("entry %s of store %s is not in place: %s", e.Path, e.Store, e.Reason)
+		}
+	}
+	if missing > mostTold {
+		h.refusal("%d more entries are not in place, ebb status lists them", missing-mostTold)
+	}
+}
+
 // finishMount completes the record and says how it ended: a line for each
 // entry that is not in place, and one for all.
 func (h *Host) finishMount(record *MountRecord, err error) error {
@@ -123,11 +144,7 @@ func (h *Host) finishMount(record *MountRecord, err error) error {
 	if err != nil {
 		record.State, record.Reason, record.Hint = StateFailed, err.Error(), Hint(err)
 	}
-	for _, e := range record.Entries {
-		if !e.OK() {
-			h.refusal("entry %s of store %s is not in place: %s", e.Path, e.Store, e.Reason)
-		}
-	}
+	h.tellMissing(record.Entries)
 	for _, p := range record.Problems {
 		h.refusal("%s", p.Text)
 	}

@@ -3,6 +3,7 @@ package initrd
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -31,7 +32,8 @@ type RootStatus struct {
 	Subvolume string      `json:"subvolume,omitempty"`
 	ID        uint64      `json:"id,omitempty"`
 	UUID      *btrfs.UUID `json:"uuid,omitempty"`
-	Archived  string      `json:"archived,omitempty"` // where the old root is
+	SizeBytes uint64      `json:"size_bytes,omitempty"` // of a tmpfs
+	Archived  string      `json:"archived,omitempty"`   // where the old root is
 }
 
 func (s *Status) problem(text, hint string) {
@@ -85,7 +87,7 @@ func (s *Status) readRoot(dir string) error {
 		return fmt.Errorf("statfs %s: %w", dir, err)
 	}
 	if fs.Type == unix.TMPFS_MAGIC && s.Root.Kind == string(config.KindTmpfs) {
-		s.Root.Fresh = true
+		s.Root.Fresh, s.Root.SizeBytes = true, fs.Blocks*uint64(fs.Bsize)
 	}
 	return nil
 }
@@ -121,9 +123,7 @@ func (s *Status) judgeRollback(r *RollbackRecord, cfg *config.Config) {
 func (s *Status) judgeRoot(r *RollbackRecord) {
 	made, isBtrfs := r.Subvolume("root")
 	if !isBtrfs {
-		if s.Root.Mounted && !s.Root.Fresh {
-			s.problem("the root is not the tmpfs that ebb made", "fileSystems.\"/\" has to be a tmpfs, too")
-		}
+		s.judgeTmpfs(r)
 		return
 	}
 	s.Root.Subvolume, s.Root.Archived = made.Path, made.Archived
@@ -136,6 +136,22 @@ func (s *Status) judgeRoot(r *RollbackRecord) {
 		return
 	}
 	s.Root.Fresh = r.Fresh
+}
+
+// judgeTmpfs looks whether the root is a tmpfs, and still of the size that the
+// rollback has given it: systemd-remount-fs.service applies the options of the
+// fstab once more. The kernel counts in pages (shmem_parse_one).
+func (s *Status) judgeTmpfs(r *RollbackRecord) {
+	page := uint64(os.Getpagesize())
+	size := (r.SizeBytes + page - 1) / page * page
+	switch {
+	case !s.Root.Mounted:
+	case !s.Root.Fresh:
+		s.problem("the root is not the tmpfs that ebb made", "fileSystems.\"/\" has to be a tmpfs, too")
+	case size != 0 && s.Root.SizeBytes != size:
+		s.problem(fmt.Sprintf("the root has %d bytes, and not %d as ebb has made it", s.Root.SizeBytes, size),
+			"the options of fileSystems.\"/\" must not have a size, the config has it")
+	}
 }
 
 func (s *Status) judgeMount(m *MountRecord) {

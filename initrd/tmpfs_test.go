@@ -2,6 +2,7 @@ package initrd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -93,6 +94,29 @@ func TestTmpfsThatIsMountedAlready(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		})
+	}
+}
+
+// An fstab with a size of its own undoes what the config says.
+func TestTmpfsWithAnotherSize(t *testing.T) {
+	testenv.Need(t, testenv.TierNamespaces)
+	sysroot := t.TempDir()
+	h := &Host{RunDir: t.TempDir(), Sysroot: sysroot, BootID: "a", Log: &kmsg.Logger{}}
+	if err := h.Rollback(tmpfsConfig()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(sysroot, unix.MNT_DETACH) })
+	for size, want := range map[string]bool{"size=8m": false, "size=4m": true} {
+		if err := unix.Mount("none", sysroot, "tmpfs", unix.MS_REMOUNT, size); err != nil {
+			t.Fatal(err)
+		}
+		status, err := h.Status(tmpfsConfig(), sysroot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(fmt.Sprint(status.Problems), "the root has"); got != want {
+			t.Errorf("%s: problems %v", size, status.Problems)
+		}
 	}
 }
 
