@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"time"
 
 	"github.com/ebb-nix/ebb/config"
 )
@@ -17,7 +16,7 @@ func (h *Host) RollbackNotStarted(cfg *config.Config, configErr error) error {
 	if h.rollbackTold() {
 		return nil
 	}
-	record := &RollbackRecord{Started: time.Now().Round(0)}
+	record := &RollbackRecord{Started: now()}
 	if configErr != nil {
 		return h.finishRollback(record, configErr)
 	}

@@ -65,7 +65,8 @@ func TestPlan(t *testing.T) {
 			rollbackOf(10),
 		},
 		{
-			"an archive that others can read", Facts{ArchiveExists: true, ArchiveIsOpen: true, Members: members(oldRoot, oldHome)},
+			"an archive that others can read",
+			Facts{ArchiveExists: true, ArchiveIsOpen: true, Members: members(oldRoot, oldHome)},
 			"protect " + rollbackOf(1),
 		},
 		{

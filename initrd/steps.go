@@ -3,9 +3,7 @@ package initrd
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -63,116 +61,6 @@ func (x *executor) do(s Step) error {
 		Seal:        x.seal,
 	}
 	return actions[s.Action](s)
-}
-
-// makeArchive makes the archive's directory and those above it, for root only:
-// old roots hold setuid programs and everybody's secrets.
-func (x *executor) makeArchive(Step) error {
-	dir := x.top
-	for name := range strings.SplitSeq(x.root.Archive, "/") {
-		if err := sys.MakeDirectory(dir, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make archive %q: %w", x.root.Archive, err)
-		}
-		next, err := sys.OpenComponent(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
-		if dir != x.top {
-			unix.Close(dir)
-		}
-		if err != nil {
-			return fmt.Errorf("make archive %q: %w", x.root.Archive, err)
-		}
-		dir = next
-	}
-	x.archive = dir
-	return x.lockArchive()
-}
-
-// openArchive opens the archive and locks it, if it is there. Nobody but root
-// may own it.
-func (x *executor) openArchive() (isThere bool, err error) {
-	fd, err := archive.Open(x.top, x.root.Archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	x.archive = fd
-	st, err := sys.Stat(fd)
-	if err != nil {
-		return false, err
-	}
-	if st.UID != 0 {
-		return false, &refusal{
-			reason: fmt.Sprintf("the archive %q belongs to user %d", x.root.Archive, st.UID),
-			hint:   "nobody but root may own it: move it away, ebb makes a new one",
-		}
-	}
-	return true, x.lockArchive()
-}
-
-// protect takes everybody else's permissions off the archive.
-func (x *executor) protect(Step) error {
-	if err := unix.Fchmod(x.archive, 0o700); err != nil {
-		return fmt.Errorf("chmod archive %q: %w", x.root.Archive, err)
-	}
-	return nil
-}
-
-// lockArchive keeps a second ebb out while this one works. The lock ends with
-// the descriptor, so a killed process leaves none.
-func (x *executor) lockArchive() error {
-	err := unix.Flock(x.archive, unix.LOCK_EX|unix.LOCK_NB)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return &refusal{reason: "another ebb is at work on this archive", hint: "wait for it, then look at ebb status"}
-	}
-	if err != nil {
-		return fmt.Errorf("lock archive %q: %w", x.root.Archive, err)
-	}
-	return nil
-}
-
-func (x *executor) drop(s Step) error {
-	if err := sys.MakeDirectory(x.archive, archive.Trash, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	trash, err := sys.OpenComponent(x.archive, archive.Trash, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(trash)
-	return sys.RenameNoReplace(x.archive, archive.Next, trash, archive.DirectoryName(s.Number))
-}
-
-// unstage removes the staging directory. It holds meta.json at most: rmdir(2)
-// fails with ENOTEMPTY when anything else is in it.
-func (x *executor) unstage(Step) error {
-	if err := x.openNext(); err != nil {
-		return err
-	}
-	for _, name := range []string{archive.Meta, sys.TemporaryName(archive.Meta)} {
-		if err := sys.Remove(x.next, name); err != nil {
-			return err
-		}
-	}
-	x.closeNext()
-	return sys.Remove(x.archive, archive.Next)
-}
-
-func (x *executor) openNext() error {
-	if x.next >= 0 {
-		return nil
-	}
-	fd, err := sys.OpenComponent(x.archive, archive.Next, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return err
-	}
-	x.next = fd
-	return nil
-}
-
-func (x *executor) closeNext() {
-	unix.Close(x.next)
-	x.next = -1
 }
 
 // stage makes the staging directory; that it was not there is part of the
