@@ -28,7 +28,8 @@ func Build(ctx context.Context, dir string) (string, error) {
 func Ebb(binary, document string, parsed *config.Config, mounts ...vmtest.Mount) (initrd, system []files.File, err error) {
 	shared := []files.File{files.Text("etc/ebb/config.json", document)}
 	initrd = append(shared, files.Program("usr/bin/ebb", binary))
-	system = append(shared, files.Program("bin/ebb", binary))
+	// Not on the root itself, as on NixOS, where the program lies in the store.
+	system = append(shared, files.Program("run/vmtest/bin/ebb", binary), files.Symlink("bin/ebb", "/run/vmtest/bin/ebb"))
 
 	stage1 := []string{units.Rollback, units.Failure, units.Mount}
 	if hasRequired(parsed) {
