@@ -1,0 +1,176 @@
+package reboot
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/vmtest"
+	"github.com/ebb-nix/ebb/vmtest/files"
+)
+
+// rootWith is standardRoot with a policy, and perhaps another device.
+func rootWith(policy config.OnFailure, device string) string {
+	return `{"kind": "btrfs", "device": "` + device + `", "on_failure": "` + string(policy) + `"}`
+}
+
+// shellPrompt is what sulogin(8) asks before it gives a shell.
+const shellPrompt = "Press Enter for system maintenance"
+
+const (
+	realDevice = "/dev/disk/by-label/nixos"
+	goneDevice = "/dev/disk/by-label/gone"
+)
+
+// failedUnits are what is to be expected in a journal when ebb tells that
+// something is wrong. Nothing else may fail.
+var failedUnits = []string{
+	"ebb-rollback.service", "ebb-status.service", "ebb: make the root file system fresh", "ebb: check that the root is fresh", "ebb[", "hint: ",
+}
+
+// trouble is why a root was not made fresh.
+type troubleOf struct {
+	reason string       // in the record, the journal and on the console
+	hint   string       // what to do
+	state  initrd.State // of the rollback
+	unit   string       // whose journal has it
+}
+
+// brokenMachine is a machine that was up once, with a mark on its root.
+func brokenMachine(t *testing.T, layout vmtest.DiskLayout) *machine {
+	t.Helper()
+	m := newMachine(t, layout, standardFstab(), document(standardRoot, basicStores))
+	m.up(m.Boot)
+	m.Shell("echo old > /marker; echo data > /srv/data/file")
+	m.Off()
+	return m
+}
+
+// wantOldRoot boots a machine that cannot make its root fresh, and that is to
+// go on: on the old root, and never silently.
+func (m *machine) wantOldRoot(w troubleOf) {
+	m.t.Helper()
+	m.up(m.Boot)
+	m.want("old", "cat", "/marker")
+	m.wantTold(w)
+	m.want("failed", "sh", "-c", "systemctl is-failed ebb-status.service")
+	status := m.Try("ebb", "status")
+	if text := status.Stdout + status.Stderr; status.Status == 0 || !strings.Contains(text, w.reason) || !strings.Contains(text, w.hint) {
+		m.t.Errorf("ebb status: status %d\n%s\nwant %q and %q", status.Status, text, w.reason, w.hint)
+	}
+}
+
+// wantEmergency boots a machine that cannot make its root fresh, and that is to
+// stop: in the emergency shell, with the root untouched.
+func (m *machine) wantEmergency(w troubleOf) {
+	m.t.Helper()
+	m.BootTo(vmtest.InitrdEmergency())
+	m.WaitFor(vmtest.Console(shellPrompt)) // by then all that there is to tell stands above it
+	if r := m.Try("findmnt", "/sysroot"); r.Status == 0 {
+		m.t.Errorf("the root is mounted:\n%s", r.Stdout)
+	}
+	m.wantTold(w)
+	m.wantShell(w)
+	m.Cut()
+}
+
+// wantTold looks for the reason on the console, in the journal, in the record.
+func (m *machine) wantTold(w troubleOf) {
+	m.t.Helper()
+	console, _, _ := strings.Cut(m.ConsoleText(), shellPrompt)
+	if !strings.Contains(console, "ebb: ") || !strings.Contains(console, w.reason) {
+		m.t.Errorf("the console does not tell: %s", w.reason)
+	}
+	journal := m.Run("journalctl", "--boot", "--no-pager", "--output=cat", "--unit="+w.unit)
+	if !strings.Contains(journal, w.reason) || !strings.Contains(journal, w.hint) {
+		m.t.Errorf("the journal of %s has neither %q nor %q:\n%s", w.unit, w.reason, w.hint, journal)
+	}
+	r := m.record().Rollback
+	if r == nil || r.State != w.state || r.Fresh || !strings.Contains(r.Reason, w.reason) || !strings.Contains(r.Hint, w.hint) {
+		m.t.Errorf("the record says of the rollback: %+v", r)
+	}
+}
+
+// wantShell uses ebb in the emergency shell. What a command has to say it says
+// with its exit status, too.
+func (m *machine) wantShell(w troubleOf) {
+	m.t.Helper()
+	for _, command := range []string{"status", "plan", "roots", "check"} {
+		r := m.Try("ebb", command)
+		text := r.Stdout + r.Stderr
+		m.t.Logf("ebb %s: status %d\n%s", command, r.Status, text)
+		if strings.Contains(text, "panic") || strings.Contains(text, "bug in ebb") || strings.TrimSpace(text) == "" {
+			m.t.Errorf("ebb %s: status %d\n%s", command, r.Status, text)
+		}
+	}
+	r := m.Try("ebb", "status")
+	if text := r.Stdout + r.Stderr; r.Status == 0 || !strings.Contains(text, w.reason) || !strings.Contains(text, w.hint) {
+		m.t.Errorf("ebb status: status %d\n%s\nwant %q and %q", r.Status, text, w.reason, w.hint)
+	}
+}
+
+// wantMended boots a machine that is whole again: the root is fresh, the old
+// one is in the archive.
+func (m *machine) wantMended() {
+	m.t.Helper()
+	m.known = nil
+	m.configure(document(standardRoot, basicStores))
+	m.up(m.Boot)
+	m.wantGone("/marker")
+	m.want("data", "cat", "/srv/data/file")
+	m.want("old", "sh", "-euc", `
+		mkdir -p /run/top; mount -o subvolid=5,ro /dev/disk/by-label/nixos /run/top
+		cat /run/top/@roots/000002/root/marker; umount /run/top`)
+	m.Off()
+}
+
+// A config that cannot be read, on a machine whose units were made for a good
+// one.
+func TestDamagedConfig(t *testing.T) {
+	m := brokenMachine(t, standardLayout())
+	m.known = append([]string{"ebb-sync.service", "ebb: copy changed files back", "ebb-mount.service", "ebb: bring the persistent paths"}, failedUnits...)
+	w := troubleOf{reason: `root.kind: "btr": not one of`, hint: "ebb check", state: initrd.StateFailed, unit: "ebb-rollback.service"}
+	for _, policy := range []config.OnFailure{config.Continue, config.Emergency} {
+		good := document(rootWith(policy, realDevice), basicStores)
+		parsed, err := config.Parse([]byte(good))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.configureAs(strings.Replace(good, `"btrfs"`, `"btr"`, 1), parsed)
+		if policy == config.Continue {
+			m.wantOldRoot(w)
+			m.Off()
+		} else {
+			m.wantEmergency(w)
+		}
+	}
+	m.wantMended()
+}
+
+// A device that never comes: ebb-rollback.service is not even started.
+func TestMissingDevice(t *testing.T) {
+	m := brokenMachine(t, standardLayout())
+	m.known = append([]string{"disk-by\\x2dlabel-gone", "/dev/disk/by-label/gone"}, failedUnits...)
+	w := troubleOf{
+		reason: "the device " + goneDevice + " did not appear", hint: "ls /dev/disk/by-*", state: initrd.StateRefused, unit: "ebb-failure.service",
+	}
+	soon := files.Text(`etc/systemd/system/dev-disk-by\x2dlabel-gone.device.d/soon.conf`, "[Unit]\nJobRunningTimeoutSec=3s\n")
+	m.configure(document(rootWith(config.Continue, goneDevice), basicStores))
+	m.Config.Initrd = append(m.Config.Initrd, soon)
+	m.wantOldRoot(w)
+	m.Off()
+	m.configure(document(rootWith(config.Emergency, goneDevice), basicStores))
+	m.Config.Initrd = append(m.Config.Initrd, soon)
+	m.wantEmergency(w)
+
+	// The disk itself is not there: with no root at all, systemd stops by
+	// itself.
+	disks := m.Config.Disks
+	m.Config.Disks, m.Config.Params = nil, []string{"systemd.default_device_timeout_sec=5s"}
+	m.configure(document(standardRoot, basicStores))
+	w.reason = "the device " + realDevice + " did not appear"
+	m.wantEmergency(w)
+	m.Config.Disks, m.Config.Params = disks, nil
+	m.wantMended()
+}
