@@ -3,6 +3,8 @@ package initrd
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +36,9 @@ func Hint(err error) string {
 	var problems config.Problems
 	if errors.As(err, &problems) {
 		return "ebb check lists all that is wrong with the config; until it is mended, boot an earlier generation"
+	}
+	if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
+		return "only root may do that"
 	}
 	for _, known := range hints {
 		if errors.Is(err, known.err) {

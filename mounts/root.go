@@ -3,6 +3,8 @@ package mounts
 import (
 	"errors"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/copytree"
 )
@@ -53,6 +55,7 @@ const (
 	Unsettled State = "unsettled" // of SyncBack: not to be copied back yet
 	Planned   State = "planned"   // of a plan: it would be brought into place
 	Missing   State = "missing"   // of a check: not in place
+	Unseen    State = "unseen"    // of a check or a plan: only root can look there
 	Refused   State = "refused"   // hostile, or of the wrong type
 	Failed    State = "failed"
 )
@@ -157,6 +160,8 @@ func (p *placing) finish(err error) {
 	switch {
 	case errors.As(err, &refusal):
 		r.State, r.Reason = Refused, err.Error()
+	case p.run.dry && errors.Is(err, unix.EACCES):
+		r.State, r.Reason = Unseen, err.Error()
 	case err != nil:
 		r.State, r.Reason = Failed, err.Error()
 	case r.State == "" && p.run.dry:

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -35,8 +36,15 @@ type result struct {
 
 func ebb(t *testing.T, args ...string) result {
 	t.Helper()
+	return ebbAs(t, nil, args...)
+}
+
+// ebbAs runs ebb as another user, who need not be able to find the test binary.
+func ebbAs(t *testing.T, user *syscall.Credential, args ...string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(os.Args[0], args...)
+	command := exec.Command("/proc/self/exe", args...)
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	command.Env = append(os.Environ(), asEbb+"=1")
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()
@@ -241,5 +249,33 @@ func TestStatusSeesTheWrongRoot(t *testing.T) {
 	got := m.ebb(t, "status", "--root", m.root)
 	if got.status != 1 || !strings.Contains(got.stdout, "runs on another root than the fresh one") || !strings.Contains(got.stdout, "NOT fresh") {
 		t.Errorf("status: %d\n%s", got.status, got.stdout)
+	}
+}
+
+// Whoever is not root sees what there is to see, and is told of the rest.
+func TestStatusAsAUser(t *testing.T) {
+	m := newMachine(t)
+	m.config = writeFile(t, `{"version": 1, "root": {"kind": "none"}, "stores": {"/persist": {"directories": [{"path": "/var/log"}, {"path": "/secret/dir"}]}}}`)
+	testenv.Tree(t, m.Dir, "dir @/persist", "dir @persist/secret 0700 0:0", "dir @persist/secret/dir")
+	m.mountRoot(t)
+	if got := m.ebb(t, "mount", "--root", m.root); got.status != 0 {
+		t.Fatal(got.stderr)
+	}
+	for _, path := range []string{m.root, m.config, m.runDir} {
+		if err := os.Chmod(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(filepath.Dir(filepath.Dir(path)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nobody := &syscall.Credential{Uid: 65534, Gid: 65534, NoSetGroups: true}
+	got := ebbAs(t, nobody, "status", "--config", m.config, "--run-dir", m.runDir, "--root", m.root)
+	if got.status != 0 || !strings.Contains(got.stdout, "1 in place, 1 that only root can see") {
+		t.Errorf("status %d\n%s%s", got.status, got.stdout, got.stderr)
+	}
+	got = ebbAs(t, nobody, "mount", "--config", m.config, "--run-dir", m.runDir, "--root", m.root)
+	if got.status != 1 || !strings.Contains(got.stderr, "hint: only root may do that") {
+		t.Errorf("mount: status %d, %s", got.status, got.stderr)
 	}
 }

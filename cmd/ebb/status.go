@@ -125,6 +125,7 @@ func describeEntries(s *initrd.Status) string {
 	}{
 		{mounts.Waiting, "waiting for their program to make the file"},
 		{mounts.Pending, "waiting for their owner"},
+		{mounts.Unseen, "that only root can see"},
 		{mounts.Missing, "MISSING"},
 		{mounts.Refused, "REFUSED"},
 		{mounts.Failed, "FAILED"},
