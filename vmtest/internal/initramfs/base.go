@@ -96,6 +96,9 @@ func skeleton() []files.File {
 			"DefaultEnvironment=PATH=/bin:/sbin\n"+
 			"ManagerEnvironment=PATH=/bin:/sbin SYSTEMD_SYSROOT_FSTAB=/etc/fstab.sysroot\n"),
 		files.Symlink("etc/systemd/system/default.target", "/"+unitDir+"/initrd.target"),
+		// NixOS loads the modules of initrd.supportedFilesystems without waiting for udev: btrfs measures its checksums
+		// and parities first.
+		files.Text("etc/modules-load.d/nixos.conf", "btrfs\n"),
 		files.Text("etc/sysctl.d/50-modprobe.conf", "kernel.modprobe = /sbin/modprobe\n"),
 	}
 	for _, unit := range []string{"emergency", "rescue"} {

@@ -1,8 +1,6 @@
 package system
 
 import (
-	"path"
-
 	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/internal/initramfs"
 )
@@ -38,7 +36,7 @@ hosts: files
 
 // etc are the files below etc in the store.
 func etc() []files.File {
-	list := []files.File{
+	return []files.File{
 		files.Text("etc/group", initramfs.Groups()+groupsOfServices),
 		files.Text("etc/hostname", "vmtest\n"),
 		files.Text("etc/nsswitch.conf", nsswitch),
@@ -51,20 +49,5 @@ func etc() []files.File {
 		files.Text("etc/systemd/system-preset/00-none.preset", "ignore *\n"),
 		// init= on the kernel command line names it, and only the name counts: see findClosure of the guest program.
 		files.Symlink("init", "usr/lib/systemd/systemd"),
-	}
-	for _, unit := range masked() {
-		list = append(list, files.Symlink(path.Join("etc/systemd/system", unit), "/dev/null"))
-	}
-	return list
-}
-
-// masked are units that Debian's packages start and NixOS has not, or not by default (a tmpfs on /tmp), or that wait for
-// somebody at the console.
-func masked() []string {
-	return []string{
-		"getty-static.service", "ldconfig.service", "systemd-firstboot.service", "systemd-hwdb-update.service",
-		"systemd-journal-catalog-update.service", "systemd-logind.service", "systemd-pcrmachine.service",
-		"systemd-pcrphase-sysinit.service", "systemd-pcrphase.service", "systemd-sysusers.service",
-		"systemd-tpm2-setup-early.service", "systemd-tpm2-setup.service", "tmp.mount",
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/internal/debian"
@@ -62,6 +63,11 @@ func copyUsr(tree debian.Tree, dir string) error {
 			return fs.SkipDir
 		case left[rel]:
 			return nil
+		case strings.HasPrefix(rel, unitDir+"/") && !wantedUnit(rel):
+			if d.IsDir() {
+				return fs.SkipDir
+			}
+			return nil
 		case d.IsDir():
 			return os.MkdirAll(to, 0o755)
 		case d.Type()&fs.ModeSymlink != 0:
@@ -92,5 +98,5 @@ func copyFile(from, to string) error {
 
 // Fingerprint is everything in this package, besides its code, that the result of Build depends on.
 func Fingerprint() []any {
-	return []any{leftOut(), etc()}
+	return []any{leftOut(), units(), wantsDirs(), etc()}
 }
