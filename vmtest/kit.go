@@ -23,6 +23,9 @@ const (
 	recipe = "3"
 )
 
+// keepUnused is for how long the cache keeps what no Kit has asked for: the builds of an older recipe, say.
+const keepUnused = 5 * 24 * time.Hour
+
 // CacheEnv names the environment variable with the directory for all that is downloaded and built.
 const CacheEnv = "EBB_VMTEST_CACHE"
 
@@ -82,7 +85,19 @@ func Prepare(ctx context.Context, o Options) (*Kit, error) {
 			return nil, fmt.Errorf("prepare test machines: %w", err)
 		}
 	}
+	k.cleanCache()
 	return k, nil
+}
+
+// cleanCache removes old builds. Those that cannot be removed are in nobody's way but that of the disk.
+func (k *Kit) cleanCache() {
+	removed, err := k.cache.Clean(keepUnused)
+	for _, name := range removed {
+		k.report("removed %s, unused for days, from the cache", name)
+	}
+	if err != nil {
+		k.report("%v", err)
+	}
 }
 
 func cacheDir(dir string) (string, error) {

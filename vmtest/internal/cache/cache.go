@@ -47,16 +47,13 @@ func Key(parts ...string) string {
 // beside the final one; only when build has returned nil does the result get its name, by one rename(2).
 func (c *Cache) Build(name, key string, build func(dir string) error) (string, error) {
 	final := filepath.Join(c.root, name+"-"+key)
-	if exists(final) {
-		return final, nil
-	}
-	unlock, err := lock(final + ".lock")
+	unlock, err := lock(final+".lock", unix.LOCK_EX)
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if exists(final) { // another process built it while this one waited for the lock
-		return final, nil
+	if there, err := touch(final); there || err != nil {
+		return final, err
 	}
 	tmp, err := os.MkdirTemp(c.root, ".building-"+name+"-")
 	if err != nil {
@@ -76,7 +73,7 @@ func (c *Cache) Build(name, key string, build func(dir string) error) (string, e
 
 // Locked runs do while no other process is in Locked with the same name.
 func (c *Cache) Locked(name string, do func() error) error {
-	unlock, err := lock(filepath.Join(c.root, name+".lock"))
+	unlock, err := lock(filepath.Join(c.root, name+".lock"), unix.LOCK_EX)
 	if err != nil {
 		return err
 	}
@@ -84,19 +81,14 @@ func (c *Cache) Locked(name string, do func() error) error {
 	return do()
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 // lock takes an flock(2), which the kernel drops with the process: a killed build leaves nothing that blocks the next.
-func lock(path string) (unlock func(), err error) {
+func lock(path string, how int) (unlock func(), err error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("lock: %w", err)
 	}
 	for {
-		err = unix.Flock(int(f.Fd()), unix.LOCK_EX)
+		err = unix.Flock(int(f.Fd()), how)
 		if !errors.Is(err, unix.EINTR) {
 			break
 		}

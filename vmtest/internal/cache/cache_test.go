@@ -7,6 +7,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func open(t *testing.T) *Cache {
@@ -72,5 +75,53 @@ func TestKey(t *testing.T) {
 	}
 	if first, second := Key("a"), Key("a"); first != second || len(first) != 16 {
 		t.Error("a key is not a short, stable name")
+	}
+}
+
+func TestCleanRemovesWhatIsUnused(t *testing.T) {
+	c := open(t)
+	build := func(key string) string {
+		dir, err := c.Build("thing", key, func(dir string) error {
+			return errors.Join(os.Mkdir(filepath.Join(dir, "closed"), 0o755), os.Chmod(filepath.Join(dir, "closed"), 0o500))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	const age = 24 * time.Hour
+	long := time.Now().Add(-2 * age)
+	oldKey, newKey, busyKey, usedKey := Key("old"), Key("new"), Key("busy"), Key("used")
+	stay := []string{filepath.Join(c.Root(), "apt"), build(newKey), build(busyKey), build(usedKey)}
+	gone := []string{build(oldKey), filepath.Join(c.Root(), ".building-x-1"), filepath.Join(c.Root(), "guest-"+oldKey)}
+	for _, dir := range []string{stay[0], gone[1], gone[2]} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range append([]string{stay[0], stay[2], stay[3]}, gone...) {
+		if err := os.Chtimes(dir, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	build(usedKey) // is there, and in use again
+	unlock, err := lock(stay[2]+".lock", unix.LOCK_EX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	removed, err := c.Clean(age)
+	if err != nil || len(removed) != len(gone) {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	for _, path := range stay {
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, path := range gone {
+		if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there (%v)", path, err)
+		}
 	}
 }
