@@ -15,12 +15,12 @@ import (
 // Tier is a class of tests by what they demand from the machine.
 type Tier string
 
-// The tiers. Tests without one run anywhere, as anyone.
+// The tiers. Tests without one run anywhere, as anyone. Tests that boot virtual
+// machines ask vmtest/testvm, which knows the tier "vm".
 const (
 	TierRoot       Tier = "root"       // uid 0 in the initial user namespace
 	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
 	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
-	TierVM         Tier = "vm"         // VMTEST_KERNEL names a kernel, and there is a QEMU
 )
 
 // Environment variables that turn skipping into failing.
@@ -65,8 +65,6 @@ func check(tier Tier) error {
 		return checkNamespaces()
 	case TierBtrfs:
 		return checkBtrfs()
-	case TierVM:
-		return checkVM()
 	}
 	return fmt.Errorf("unknown tier %q", tier)
 }
@@ -112,22 +110,6 @@ func checkBtrfs() error {
 		return errors.New("btrfs is not in /proc/filesystems (modprobe btrfs)")
 	}
 	return nil
-}
-
-func checkVM() error {
-	kernel := os.Getenv("VMTEST_KERNEL")
-	if kernel == "" {
-		return errors.New("VMTEST_KERNEL is not set")
-	}
-	if _, err := os.Stat(kernel); err != nil {
-		return fmt.Errorf("VMTEST_KERNEL: %w", err)
-	}
-	for _, directory := range filepath.SplitList(os.Getenv("PATH")) {
-		if found, err := filepath.Glob(filepath.Join(directory, "qemu-system-*")); err == nil && len(found) > 0 {
-			return nil
-		}
-	}
-	return errors.New("no qemu-system-* in PATH")
 }
 
 // findTool looks in PATH and in the directories that root has in its PATH.
