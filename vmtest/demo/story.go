@@ -66,7 +66,7 @@ func (t *teller) findings() []chapter {
 		},
 		{
 			title:  "Where the old root is",
-			text:   "Nothing was deleted. The old roots are in an archive on the same file system:",
+			text:   "The rollback deletes nothing. The old roots are in an archive on the same file system:",
 			do:     t.showArchive,
 			claims: t.archiveClaims(),
 		},
@@ -106,7 +106,7 @@ func (t *teller) keptClaims() []*claim {
 }
 
 func (t *teller) archiveClaims() []*claim {
-	claims := []*claim{{text: "the archived root can only be read", look: t.isReadOnly}}
+	claims := []*claim{{text: "the archived root is read-only", look: t.isReadOnly}}
 	for _, thing := range lost() {
 		claims = append(claims, &claim{text: "the old root has " + thing.path, look: func(ctx context.Context) (string, bool, error) {
 			return t.isArchived(ctx, thing.path)

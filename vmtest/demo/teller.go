@@ -97,7 +97,7 @@ func (t *teller) restart(ctx context.Context) error {
 	// Which console there is to look at is changing meanwhile.
 	err := p.during(ctx, began, func() string { return "" }, t.machine.Reboot)
 	if err == nil {
-		t.screen.line("%s", stamp(time.Since(began), "services stopped, file systems unmounted, machine reset"))
+		t.screen.line("%s", stamp(time.Since(began), "the machine has shut down and reset itself"))
 	}
 	return err
 }
