@@ -17,6 +17,11 @@ import (
 // RecordName is the boot record's name in the run directory.
 const RecordName = "boot.json"
 
+// ReadyName is an empty file beside the record: the root is as the config wants
+// it, or kept by the wish of the kernel command line. Where a failed rollback
+// is to stop the boot, sysroot.mount asserts that it is there.
+const ReadyName = "root-ready"
+
 // recordVersion is the version of the boot record's format.
 const recordVersion = 1
 

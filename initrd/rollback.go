@@ -11,6 +11,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -74,8 +75,21 @@ func (h *Host) finishRollback(record *RollbackRecord, err error) error {
 	recordErr := h.updateRecord(func(r *Record) { r.Rollback = record })
 	if err == nil {
 		h.info("%s", record.summary())
+		recordErr = errors.Join(recordErr, h.markReady())
 	}
 	return errors.Join(err, recordErr)
+}
+
+func (h *Host) markReady() error {
+	dir, err := makeRunDir(h.RunDir)
+	if err != nil {
+		return fmt.Errorf("write %s: %w", ReadyName, err)
+	}
+	defer unix.Close(dir)
+	if err := sys.ReplaceFile(dir, ReadyName, nil, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", ReadyName, err)
+	}
+	return nil
 }
 
 func (r *RollbackRecord) summary() string {

@@ -77,6 +77,7 @@ func DropIns(c *config.Config, mounts []vmtest.Mount) map[string]string {
 	}
 	if c.Root.OnFailure == config.Emergency {
 		rollback.WriteString("OnFailure=emergency.target\nOnFailureJobMode=isolate\n")
+		dropIns["sysroot.mount"] = "[Unit]\nAssertPathExists=/run/ebb/root-ready\n"
 	} else {
 		fmt.Fprintf(&rollback, "OnFailure=%s\n", units.Failure)
 	}

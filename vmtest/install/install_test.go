@@ -33,7 +33,8 @@ func TestDropIns(t *testing.T) {
 	for unit, want := range map[string]string{
 		units.Rollback: "[Unit]\nRequires=dev-disk-by\\x2dlabel-nixos.device\nAfter=dev-disk-by\\x2dlabel-nixos.device\n" +
 			"OnFailure=emergency.target\nOnFailureJobMode=isolate\n",
-		units.Mount: "[Unit]\nWantsMountsFor=/sysroot/persist\nWantsMountsFor=/sysroot/persist/cache\n",
+		units.Mount:     "[Unit]\nWantsMountsFor=/sysroot/persist\nWantsMountsFor=/sysroot/persist/cache\n",
+		"sysroot.mount": "[Unit]\nAssertPathExists=/run/ebb/root-ready\n",
 	} {
 		if got[unit] != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", unit, got[unit], want)
