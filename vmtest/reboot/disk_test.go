@@ -1,0 +1,111 @@
+package reboot
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/vmtest"
+)
+
+// A disk that takes no writes any more. The old root is mounted, read-only,
+// and activation has to give up on it; that is not for ebb to change.
+func TestReadOnlyDisk(t *testing.T) {
+	m := brokenMachine(t, standardLayout())
+	m.Config.DisksReadOnly = true
+	w := troubleOf{reason: "permission denied", hint: "write-protected", state: initrd.StateFailed, unit: "ebb-rollback.service"}
+	m.configure(document(rootWith(config.Emergency, realDevice), basicStores))
+	m.wantEmergency(w)
+
+	m.configure(document(rootWith(config.Continue, realDevice), basicStores))
+	m.BootTo(vmtest.InitrdEmergency())
+	m.WaitFor(vmtest.Console(shellPrompt))
+	m.want("old", "cat", "/sysroot/marker")
+	m.want("data", "cat", "/sysroot/srv/data/file") // an entry that was there before is in place
+	m.wantTold(w)
+	m.wantShell(w)
+	m.Cut()
+
+	m.Config.DisksReadOnly = false
+	m.wantMended()
+}
+
+// A file system without room for data is no trouble for a rollback, which
+// writes none, and the fresh root does not need any to boot on. The old root
+// with what fills the disk is in the archive.
+func TestFullFilesystem(t *testing.T) {
+	layout := standardLayout()
+	layout.Size = 768 << 20
+	m := brokenMachine(t, layout)
+	m.up(m.Boot)
+	m.Shell(`echo old > /marker
+		if head -c 2G /dev/zero > /fill; then exit 1; fi
+		sync
+		if head -c 64M /dev/zero > /fill2; then exit 1; fi
+		sync`)
+	m.known = []string{"No space left on device"} // journald's, of either boot
+	m.up(m.Reboot)
+	m.wantGone("/marker", "/fill", "/fill2")
+	m.wantLiveRoot()
+	m.Run("ebb", "status")
+	m.want("data", "cat", "/srv/data/file")
+	if r := m.Try("sh", "-c", "head -c 64M /dev/zero > /fill"); r.Status == 0 {
+		t.Error("the file system is not full: this test has shown nothing")
+	}
+	m.Off()
+}
+
+// goneStore is standardFstab with a store that cannot be mounted, and that the
+// boot does not wait for.
+func goneStore() []vmtest.Mount {
+	fstab := standardFstab()
+	fstab[2].Options = "subvol=@gone,nofail"
+	return fstab
+}
+
+// A store that is not there: the boot goes on without its entries and says so,
+// and nothing is made on the root that the next boot would take away. An entry
+// that the machine cannot do without stops it.
+func TestMissingStore(t *testing.T) {
+	layout := standardLayout()
+	layout.Subvolumes = append(layout.Subvolumes, "@cache")
+	stores := basicStores + `, "/cache": {"directories": [{"path": "/var/cache/kept"}]}`
+	cache := vmtest.Subvolume("nixos", "@cache", "/cache")
+	m := newMachine(t, layout, append(standardFstab(), cache), document(standardRoot, stores))
+	m.up(m.Boot)
+	m.Shell("echo data > /srv/data/file; echo kept > /var/cache/kept/file")
+	m.Off()
+
+	m.Config.Fstab = append(goneStore(), cache)
+	m.known = append([]string{"persist.mount", "/persist", "ebb-mount.service", "ebb: bring the persistent paths", "machine-id"}, failedUnits...)
+	m.up(m.Boot)
+	m.want("kept", "cat", "/var/cache/kept/file")
+	m.wantGone("/srv/data", "/persist/srv")
+	if status := m.Try("ebb", "status"); status.Status != 1 || !strings.Contains(status.Stdout, "/persist") {
+		t.Errorf("ebb status: status %d\n%s%s", status.Status, status.Stdout, status.Stderr)
+	}
+	if console := m.ConsoleText(); !strings.Contains(console, "ebb: entry /srv/data of store /persist is not in place: store /persist: is not mounted") {
+		t.Error("the console does not tell of the missing store")
+	}
+	if r := m.record(); r.Mount.State != initrd.StateFailed || !r.Rollback.Fresh {
+		t.Errorf("the record says: rollback %+v, mount %s %s", r.Rollback, r.Mount.State, r.Mount.Reason)
+	}
+	m.Off()
+
+	m.configure(document(standardRoot, strings.Replace(stores, `"/srv/data",`, `"/srv/data", "required": true,`, 1)))
+	m.BootTo(vmtest.InitrdEmergency())
+	m.WaitFor(vmtest.Console(shellPrompt))
+	m.want("failed", "sh", "-c", "systemctl is-failed ebb-required.service")
+	if console := m.ConsoleText(); !strings.Contains(console, "required entry /srv/data is not in place") {
+		t.Error("the console does not tell of the missing entry")
+	}
+	m.wantShell(troubleOf{reason: "/srv/data", hint: ""})
+	m.Cut()
+
+	m.known = nil
+	m.Config.Fstab = append(standardFstab(), cache)
+	m.up(m.Boot)
+	m.want("data", "cat", "/srv/data/file")
+	m.Off()
+}
