@@ -43,17 +43,20 @@ type part struct {
 
 // parts are in the order of the report. The later ones need the cost of a
 // start to judge by.
-var parts = []part{
-	{"start", (*bench).measureStart},
-	{"mount", (*bench).measureMount},
-	{"rollback", (*bench).measureRollback},
-	{"size", (*bench).measureSize},
+func parts() []part {
+	return []part{
+		{"start", (*bench).measureStart},
+		{"mount", (*bench).measureMount},
+		{"rollback", (*bench).measureRollback},
+		{"size", (*bench).measureSize},
+		{"vm", (*bench).measureVM},
+	}
 }
 
 func (b *bench) measure() (*report, error) {
 	r := &report{Machine: describeMachine(), Ebb: b.describeEbb()}
-	for _, p := range parts {
-		if b.options.only != "" && b.options.only != p.name && p.name != "start" {
+	for _, p := range parts() {
+		if !b.options.wants(p.name) {
 			continue
 		}
 		if err := p.measure(b, r); err != nil {

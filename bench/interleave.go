@@ -2,21 +2,21 @@ package main
 
 import "fmt"
 
-// contender is a program in one situation. Try makes one run of it, with all
-// that has to be made before and looked at afterwards.
-type contender struct {
+// contender is something to measure in one situation. Try makes one run of it,
+// with all that has to be made before and looked at afterwards.
+type contender[R any] struct {
 	name string
 	runs int
-	try  func() (sample, error)
+	try  func() (R, error)
 }
 
-// interleave runs the contenders in turn, every other round in the opposite
-// order, so that whatever else the machine does hits all of them alike.
-func (b *bench) interleave(label string, contenders []contender) ([]series, error) {
-	all := make([]series, len(contenders))
+// inTurn runs the contenders in turn, every other round in the opposite order,
+// so that whatever else the machine does hits all of them alike. It returns the
+// results of each contender.
+func inTurn[R any](p progress, label string, contenders []contender[R]) ([][]R, error) {
+	all := make([][]R, len(contenders))
 	rounds := 0
-	for i, c := range contenders {
-		all[i].Name = c.name
+	for _, c := range contenders {
 		rounds = max(rounds, c.runs)
 	}
 	for round := range rounds {
@@ -28,13 +28,27 @@ func (b *bench) interleave(label string, contenders []contender) ([]series, erro
 			if round >= c.runs {
 				continue
 			}
-			b.progress.show("%s, round %d of %d: %s", label, round+1, rounds, c.name)
-			s, err := c.try()
+			p.show("%s, round %d of %d: %s", label, round+1, rounds, c.name)
+			result, err := c.try()
 			if err != nil {
 				return nil, fmt.Errorf("%s, %s: %w", label, c.name, err)
 			}
-			all[i].Samples = append(all[i].Samples, s)
+			all[i] = append(all[i], result)
 		}
+	}
+	return all, nil
+}
+
+// interleave is inTurn for programs that are timed as a whole.
+func (b *bench) interleave(label string, contenders []contender[sample]) ([]series, error) {
+	b.progress.step("%s", label)
+	results, err := inTurn(b.progress, label, contenders)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]series, len(contenders))
+	for i, c := range contenders {
+		all[i] = series{Name: c.name, Samples: results[i]}
 	}
 	return all, nil
 }

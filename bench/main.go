@@ -15,6 +15,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 )
 
 func main() {
@@ -32,7 +34,8 @@ type options struct {
 	json     bool
 	ebb      string
 	dir      string
-	only     string
+	only     []string
+	skip     []string
 }
 
 func parseOptions(args []string) (options, error) {
@@ -44,14 +47,42 @@ func parseOptions(args []string) (options, error) {
 	f.BoolVar(&o.json, "json", false, "write JSON, with every single run")
 	f.StringVar(&o.ebb, "ebb", "", "measure this `FILE` instead of building ebb")
 	f.StringVar(&o.dir, "dir", "", "where the disk images are made, a `DIR` with 4 GB to spare; empty: the system's for temporary files")
-	f.StringVar(&o.only, "only", "", "only the part of this `NAME`: start, mount, rollback, size")
+	f.Func("only", "only the parts in this `LIST`, with commas: start, mount, rollback, size, vm", parseParts(&o.only))
+	f.Func("skip", "all parts but those in this `LIST`", parseParts(&o.skip))
+	vm := f.Bool("vm", false, "only the boots of virtual machines, the same as -only vm")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("unexpected argument %q", f.Arg(0))
 	}
+	if *vm {
+		o.only = append(o.only, "vm")
+	}
 	return o, nil
+}
+
+// parseParts returns the function for a flag that names parts.
+func parseParts(list *[]string) func(string) error {
+	return func(text string) error {
+		for name := range strings.SplitSeq(text, ",") {
+			if !slices.ContainsFunc(parts(), func(p part) bool { return p.name == name }) {
+				return fmt.Errorf("there is no part %q", name)
+			}
+			*list = append(*list, name)
+		}
+		return nil
+	}
+}
+
+// wants reports whether a part is to be measured. What the start of a process
+// costs is needed to judge others by.
+func (o *options) wants(part string) bool {
+	if slices.Contains(o.skip, part) {
+		return false
+	}
+	needed := part == "start" && (slices.Contains(o.only, "mount") || slices.Contains(o.only, "rollback"))
+	return len(o.only) == 0 || slices.Contains(o.only, part) || needed
 }
 
 func run(args []string) error {

@@ -79,14 +79,14 @@ const storeName = "persist"
 
 func entryName(i int) string { return fmt.Sprintf("d%d", i) }
 
-func (g *mountGround) contenders(runs, slowRuns int) []contender {
+func (g *mountGround) contenders(runs, slowRuns int) []contender[sample] {
 	t := &g.bench.tools
 	count := fmt.Sprint(g.entries)
 	floor := []string{t.mount, g.root, g.store, count}
 	if g.firstBoot {
 		floor = append(floor, "new")
 	}
-	return []contender{
+	return []contender[sample]{
 		{"ebb mount", runs, func() (sample, error) {
 			config := filepath.Join(g.bench.dir, "config.json")
 			if err := os.WriteFile(config, mountConfig(g.entries), 0o600); err != nil {

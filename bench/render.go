@@ -28,6 +28,13 @@ func (r *report) render(w io.Writer, f format) error {
 			return err
 		}
 	}
+	if len(r.Boots) > 0 {
+		f.heading(w, "Bringing entries into place: boots of virtual machines")
+		f.paragraph(w, bootNote)
+		if err := f.table(w, bootColumns(), r.bootRows()); err != nil {
+			return err
+		}
+	}
 	f.heading(w, "Measured on")
 	for _, line := range append(r.Machine.lines(), r.Ebb) {
 		f.paragraph(w, line)

@@ -10,6 +10,7 @@ type report struct {
 	Machine  machine    `json:"machine"`
 	Ebb      string     `json:"ebb"`
 	Sections []*section `json:"sections"`
+	Boots    []*boots   `json:"boots"`
 	Verdicts []verdict  `json:"verdicts"`
 
 	start float64 // what starting ebb costs more than starting a C program, in seconds

@@ -81,7 +81,7 @@ type rollbackGround struct {
 	aside   int        // how many fresh roots have been moved aside
 }
 
-func (g *rollbackGround) contenders(runs, slowRuns int) []contender {
+func (g *rollbackGround) contenders(runs, slowRuns int) []contender[sample] {
 	t := &g.bench.tools
 	script := func(name, text string, deletes bool) func() (sample, error) {
 		return func() (sample, error) {
@@ -92,7 +92,7 @@ func (g *rollbackGround) contenders(runs, slowRuns int) []contender {
 			return g.try(deletes, findTool("dash"), path, g.disk.device, "/run/top")
 		}
 	}
-	return []contender{
+	return []contender[sample]{
 		{"ebb rollback", runs, func() (sample, error) {
 			config := filepath.Join(g.bench.dir, "config.json")
 			if err := os.WriteFile(config, rollbackConfig(g.disk.device), 0o600); err != nil {

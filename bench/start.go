@@ -13,7 +13,7 @@ func (b *bench) measureStart(r *report) error {
 			return s, err
 		}
 	}
-	all, err := b.interleave("process start", []contender{
+	all, err := b.interleave("process start", []contender[sample]{
 		{"ebb version", runs, try(b.tools.ebb, "version")},
 		{floorName, runs, try(b.tools.empty)},
 	})

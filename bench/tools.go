@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"embed"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+
+	"github.com/ebb-nix/ebb/vmtest/install"
 )
 
 //go:embed floor/*.c
@@ -35,10 +38,9 @@ func (b *bench) buildTools() error {
 		b.tools.ebb, err = filepath.Abs(b.options.ebb)
 		return err
 	}
-	b.tools.ebb = filepath.Join(b.dir, "ebb")
-	c := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", b.tools.ebb, "github.com/ebb-nix/ebb/cmd/ebb")
-	c.Env = append(os.Environ(), "CGO_ENABLED=0")
-	return output(c)
+	var err error
+	b.tools.ebb, err = install.Build(context.Background(), b.dir)
+	return err
 }
 
 // compile builds one of the C programs, static, as they would be in an initrd.
