@@ -28,9 +28,9 @@ demo: ## boot a virtual machine twice and watch what is gone and what is kept
 	go run ./vmtest/demo
 
 .PHONY: test
-test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, virtual machines
+test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, virtual machines, the demo
 	scripts/install-tools test
-	$(MAKE) lint test-host test-vm
+	$(MAKE) lint test-host test-vm demo
 
 .PHONY: test-host
 test-host: ## run the tests that need no virtual machine, with the race detector
