@@ -54,7 +54,11 @@ func parts() []part {
 }
 
 func (b *bench) measure() (*report, error) {
-	r := &report{Machine: describeMachine(), Ebb: b.describeEbb()}
+	machine, err := b.describeMachine()
+	if err != nil {
+		return nil, err
+	}
+	r := &report{Machine: machine, Ebb: b.describeEbb()}
 	for _, p := range parts() {
 		if !b.options.wants(p.name) {
 			continue

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // contender is something to measure in one situation. Try makes one run of it,
 // with all that has to be made before and looked at afterwards.
@@ -42,6 +45,7 @@ func inTurn[R any](p progress, label string, contenders []contender[R]) ([][]R, 
 // interleave is inTurn for programs that are timed as a whole.
 func (b *bench) interleave(label string, contenders []contender[sample]) ([]series, error) {
 	b.progress.step("%s", label)
+	contenders = slices.DeleteFunc(contenders, func(c contender[sample]) bool { return c.runs == 0 })
 	results, err := inTurn(b.progress, label, contenders)
 	if err != nil {
 		return nil, err

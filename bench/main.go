@@ -3,11 +3,13 @@
 // use without ebb, shell scripts above all.
 //
 //	go run ./bench            # as root, on Linux, about ten minutes
-//	go run ./bench -quick     # fewer and smaller, about one minute
-//	go run ./bench -markdown  # the tables of docs/performance.md
+//	go run ./bench -quick     # fewer and smaller, about four minutes
+//	go run ./bench -skip vm   # without virtual machines
+//	go run ./bench -vm        # boots of virtual machines alone
+//	go run ./bench -markdown  # docs/performance.md
 //
-// Everything happens on loop devices and in mount namespaces of its own; the
-// machine is not changed.
+// Everything happens on loop devices, in mount namespaces of its own, and in
+// virtual machines; the machine is not changed.
 package main
 
 import (

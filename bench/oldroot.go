@@ -14,8 +14,7 @@ import (
 // filesPerDirectory is how the files of an old root are spread.
 const filesPerDirectory = 1000
 
-// make fills an empty file system: @ with files and subvolumes in it, @blank,
-// @roots.
+// make fills an empty file system: @ with files in it, and @blank.
 func (g *rollbackGround) make(top, files int) error {
 	for _, name := range []string{"@", "empty"} {
 		if err := btrfs.CreateSubvolume(top, name); err != nil {
@@ -33,8 +32,17 @@ func (g *rollbackGround) make(top, files int) error {
 			return err
 		}
 		g.old = info.UUID
-		return errors.Join(makeFiles(root, files), makeSubvolumes(root, g.nested))
+		return makeFiles(root, files)
 	})
+}
+
+// nest puts subvolumes into the old root.
+func (g *rollbackGround) nest(top int) error {
+	if err := g.putBack(top); err != nil {
+		return err
+	}
+	g.nested = nestedSubvolumes
+	return withDirectory(top, "@", func(root int) error { return makeSubvolumes(root, g.nested) })
 }
 
 func withDirectory(dir int, name string, do func(fd int) error) error {

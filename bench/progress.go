@@ -3,17 +3,21 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // progress is the line on standard error that says what is going on: one that
 // changes on a terminal, and only the long steps elsewhere.
-type progress struct{ terminal bool }
+type progress struct {
+	terminal bool
+	began    time.Time
+}
 
 func newProgress() progress {
 	_, err := unix.IoctlGetTermios(int(os.Stderr.Fd()), unix.TCGETS)
-	return progress{terminal: err == nil}
+	return progress{terminal: err == nil, began: time.Now()}
 }
 
 // eraseLine is "go to the first column, erase to the end of the line".
@@ -29,7 +33,7 @@ func (p progress) show(format string, args ...any) {
 // step announces something long.
 func (p progress) step(format string, args ...any) {
 	p.clear()
-	fmt.Fprintf(os.Stderr, "bench: "+format+"\n", args...)
+	fmt.Fprintf(os.Stderr, "%5.0fs  %s\n", time.Since(p.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (p progress) clear() {

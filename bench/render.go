@@ -9,12 +9,14 @@ import (
 
 // format is a way to show a report.
 type format interface {
+	head(w io.Writer)
 	heading(w io.Writer, text string)
 	paragraph(w io.Writer, text string)
 	table(w io.Writer, columns []string, rows [][]string) error
 }
 
 func (r *report) render(w io.Writer, f format) error {
+	f.head(w)
 	f.heading(w, "Verdicts")
 	if err := f.table(w, []string{"what", "limit", "measured", ""}, r.verdictRows()); err != nil {
 		return err
@@ -73,6 +75,7 @@ func (s *section) rows() (rows [][]string) {
 // plain is for terminals.
 type plain struct{}
 
+func (plain) head(io.Writer)                     {}
 func (plain) heading(w io.Writer, text string)   { fmt.Fprintf(w, "\n%s\n", text) }
 func (plain) paragraph(w io.Writer, text string) { fmt.Fprintln(w, text) }
 
@@ -87,6 +90,7 @@ func (plain) table(w io.Writer, columns []string, rows [][]string) error {
 // markdown is for documents.
 type markdown struct{}
 
+func (markdown) head(w io.Writer)                   { fmt.Fprintf(w, "%s\n\n%s\n", documentTitle, documentHead) }
 func (markdown) heading(w io.Writer, text string)   { fmt.Fprintf(w, "\n## %s\n\n", text) }
 func (markdown) paragraph(w io.Writer, text string) { fmt.Fprintf(w, "%s\n\n", text) }
 

@@ -21,12 +21,14 @@ type tools struct {
 	empty    string
 	mount    string
 	rollback string
+	costs    string // see floor/costs.c
 }
 
 func (b *bench) buildTools() error {
 	b.progress.step("building the programs")
 	for name, path := range map[string]*string{
 		"launch": &b.tools.launch, "empty": &b.tools.empty, "mount": &b.tools.mount, "rollback": &b.tools.rollback,
+		"costs": &b.tools.costs,
 	} {
 		var err error
 		if *path, err = b.compile(name); err != nil {
