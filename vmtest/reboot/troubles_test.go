@@ -166,12 +166,14 @@ func TestMissingDevice(t *testing.T) {
 	m.Off()
 	m.configure(document(rootWith(config.Emergency, goneDevice), basicStores))
 	m.Config.Initrd = append(m.Config.Initrd, soon)
+	// In emergency mode udev is off: what it has not seen by then never comes.
+	m.Config.Params = []string{"systemd.default_device_timeout_sec=5s"}
 	m.wantEmergency(w)
 
 	// The disk itself is not there: with no root at all, systemd stops by
 	// itself.
 	disks := m.Config.Disks
-	m.Config.Disks, m.Config.Params = nil, []string{"systemd.default_device_timeout_sec=5s"}
+	m.Config.Disks = nil
 	m.configure(document(standardRoot, basicStores))
 	w.reason = "the device " + realDevice + " did not appear"
 	m.wantEmergency(w)
