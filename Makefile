@@ -38,7 +38,7 @@ test-host: ## run the tests that need no virtual machine, with the race detector
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
-	EBB_VM=1 EBB_REQUIRE=vm go test -p 1 -count=1 -timeout 80m ./vmtest/...
+	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout 80m ./vmtest/...
 
 .PHONY: lint
 lint: ## check the format and run the linters
