@@ -143,3 +143,13 @@ func TestParts(t *testing.T) {
 		t.Error("no error for a part that there is not")
 	}
 }
+
+func TestOtherMessagesArePassedOver(t *testing.T) {
+	j, err := parseJournal(line("another", "u", "1", "1", "1") + `{"MESSAGE":[1,2],"UNIT":"u"}` + "\n" + starting("v", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(j.started) != 0 || len(j.starting) != 1 {
+		t.Errorf("got %+v", j)
+	}
+}

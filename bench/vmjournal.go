@@ -20,7 +20,7 @@ type bootTimes struct {
 
 // Message ids of systemd, from its sd-messages.h.
 const (
-	messageStarting = "7d4958e882da4a758f6c1cdc7b36dcc5"
+	messageStarting = "7d4958e842da4a758f6c1cdc7b36dcc5"
 	messageStarted  = "39f53479d3a045ac8e11786248231fbf"
 )
 
@@ -42,22 +42,30 @@ func parseJournal(text string) (*journal, error) {
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			return nil, fmt.Errorf("parse the journal: %w", err)
 		}
-		if e.Sent == "" {
-			continue // from before journald was there
+		to := j.of(e.ID)
+		if e.Sent == "" || to == nil {
+			continue // from before journald was there, or about something else
 		}
 		at, err := sentAt(e.Sent, e.Received, e.Monotonic)
 		if err != nil {
 			return nil, fmt.Errorf("parse the journal: %w", err)
-		}
-		to := j.started
-		if e.ID == messageStarting {
-			to = j.starting
 		}
 		if _, ok := to[e.Unit]; !ok {
 			to[e.Unit] = at
 		}
 	}
 	return j, nil
+}
+
+// of returns the times that a message is about, nil for other messages.
+func (j *journal) of(message string) map[string]time.Duration {
+	switch message {
+	case messageStarting:
+		return j.starting
+	case messageStarted:
+		return j.started
+	}
+	return nil
 }
 
 // sentAt is when something was logged, by the monotonic clock. Journald notes
@@ -94,7 +102,9 @@ func (j *journal) times(names []string) (t bootTimes, err error) {
 	if first >= 0 {
 		t.Units = ready - first
 	}
-	t.Rollback = j.started[units.Rollback] - j.starting[units.Rollback]
+	if began, ok := j.starting[units.Rollback]; ok {
+		t.Rollback = j.started[units.Rollback] - began
+	}
 	return t, j.latest(&t.Up, "multi-user.target")
 }
 
