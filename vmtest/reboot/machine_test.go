@@ -123,6 +123,7 @@ var trouble = []string{
 
 func (m *machine) checkJournal() {
 	m.t.Helper()
+	m.Run("journalctl", "--sync") // journald may be behind with what it was told
 	for line := range strings.Lines(m.Run("journalctl", "--boot", "--no-pager", "--no-hostname", "--output=short-monotonic")) {
 		for _, word := range trouble {
 			if strings.Contains(line, word) && m.isNew(line) {
