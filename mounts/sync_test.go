@@ -78,6 +78,11 @@ func TestSyncBack(t *testing.T) {
 	}
 	g.entries(synced("/etc/kept"), synced("/etc/changed"), synced("/etc/mode"), synced("/etc/deep/first"),
 		synced("/etc/busy"), synced("/etc/hostile"), synced("/etc/linked"), synced("/etc/none"))
+	untouched := testenv.Fingerprint(t, g.path("persist"))
+	g.requireState(byPath(g.root.PlanSyncBack()), "/etc/changed", Planned)
+	if diff := untouched.Diff(testenv.Fingerprint(t, g.path("persist"))); diff != "" {
+		t.Errorf("planning changed:\n%s", diff)
+	}
 	results := g.syncBack()
 	for path, want := range map[string]State{
 		"/etc/kept": Already, "/etc/changed": InPlace, "/etc/mode": InPlace, "/etc/deep/first": InPlace,

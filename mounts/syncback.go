@@ -22,11 +22,16 @@ const copyBackTries = 3
 // mounted on is not settled yet: systemd mounts a file in /run on
 // /etc/machine-id until the id can be written to the disk
 // (systemd-machine-id-commit.service(8)).
-func (r *Root) SyncBack(paths ...string) Report {
+func (r *Root) SyncBack(paths ...string) Report { return r.syncBack(false, paths) }
+
+// PlanSyncBack says what SyncBack would do now, and does nothing.
+func (r *Root) PlanSyncBack(paths ...string) Report { return r.syncBack(true, paths) }
+
+func (r *Root) syncBack(dry bool, paths []string) Report {
 	want := func(e *config.Entry) bool {
 		return e.How == config.Sync && (len(paths) == 0 || slices.Contains(paths, e.Path))
 	}
-	return r.each(false, want, (*placing).copyBack)
+	return r.each(dry, want, (*placing).copyBack)
 }
 
 func (p *placing) copyBack() error {

@@ -19,6 +19,7 @@ import (
 func runSync(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
+	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be copied, change nothing")
 	watch := f.Bool("watch", false, "go on, copying back what changes, until told to stop")
 	root := f.String("root", "/", "`DIR` that is the root")
 	paths, err := i.parse(f, args, 0, -1)
@@ -41,7 +42,10 @@ func runSync(i *invocation, args []string) error {
 		return err
 	}
 	defer unix.Close(entries.Fd)
-	if *watch {
+	switch {
+	case i.dryRun:
+		return i.reportSync(entries.PlanSyncBack(paths...))
+	case *watch:
 		return i.watch(entries)
 	}
 	return i.reportSync(entries.SyncBack(paths...))
