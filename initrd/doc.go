@@ -2,7 +2,7 @@
 // the entries into place, and leaves the boot record that everything later
 // reads.
 //
-// A rollback is planned before it is made. [ReadFacts] looks at the disk,
+// A rollback is planned before it is made. readFacts looks at the disk,
 // [Plan] decides without touching anything, and only then are the steps
 // carried out, each one announced before it is made. "ebb plan" prints the
 // very same steps. At every instant the root's name leads to a whole root, the
