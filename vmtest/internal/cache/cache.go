@@ -68,7 +68,9 @@ func (c *Cache) Build(name, key string, build func(dir string) error) (string, e
 	if err := os.Rename(tmp, final); err != nil {
 		return "", fmt.Errorf("build %s: %w", name, err)
 	}
-	return final, nil
+	// What was unpacked into it may have left it with the time of a package.
+	_, err = touch(final)
+	return final, err
 }
 
 // Locked runs do while no other process is in Locked with the same name.

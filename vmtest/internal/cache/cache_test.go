@@ -125,3 +125,21 @@ func TestCleanRemovesWhatIsUnused(t *testing.T) {
 		}
 	}
 }
+
+// Packages bring the times of their directories along, that of the tree's root,
+// too: a build of today is not as old as what is in it.
+func TestCleanLeavesNewBuildsWithOldFiles(t *testing.T) {
+	c := open(t)
+	dir, err := c.Build("thing", Key("k"), func(dir string) error {
+		return os.Chtimes(dir, time.Unix(0, 0), time.Unix(0, 0))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := c.Clean(time.Hour); err != nil || len(removed) > 0 {
+		t.Errorf("removed %q, %v", removed, err)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		t.Error(err)
+	}
+}
