@@ -1,0 +1,67 @@
+# ebb: one static binary, and its systemd units.
+{
+  lib,
+  buildGoModule,
+}:
+
+buildGoModule {
+  pname = "ebb";
+  version = "0.1.0";
+
+  # What is not compiled does not rebuild it.
+  src = lib.fileset.toSource {
+    root = ./.;
+    fileset = lib.fileset.difference ./. (
+      lib.fileset.unions [
+        (lib.fileset.maybeMissing ./.git)
+        (lib.fileset.maybeMissing ./.ci)
+        (lib.fileset.maybeMissing ./.github)
+        (lib.fileset.maybeMissing ./build)
+        (lib.fileset.maybeMissing ./checks)
+        (lib.fileset.maybeMissing ./examples)
+        (lib.fileset.maybeMissing ./flake.lock)
+        (lib.fileset.maybeMissing ./flake.nix)
+        (lib.fileset.maybeMissing ./result)
+        ./docs
+        ./nixos-module
+        ./package.nix
+        (lib.fileset.fileFilter (file: file.hasExt "md") ./.)
+      ]
+    );
+  };
+
+  # nix hash path of what "go mod vendor" makes
+  vendorHash = "sha256-ZAqqXMsHL/Ba6r5i+J59nZPze4FrlFNMkwIoVB/ajGE=";
+
+  subPackages = [ "cmd/ebb" ];
+
+  # As "make build" has it: static, and without inlining, which makes it 4 %
+  # smaller; what takes time is in the kernel. Set here, since releases of
+  # nixpkgs differ in the attribute for it.
+  preBuild = ''
+    export CGO_ENABLED=0
+    export GOFLAGS="$GOFLAGS -gcflags=all=-l"
+  '';
+  ldflags = [
+    "-s"
+    "-w"
+    "-buildid="
+  ];
+
+  # The tests make file systems and boot machines; "make test" runs them.
+  doCheck = false;
+
+  # Those of the initrd as they are: the binary is /bin/ebb there.
+  postInstall = ''
+    install -D -m 0644 -t "$out/share/ebb/units" units/*.service
+    install -D -m 0644 -t "$out/lib/systemd/system" units/ebb-status.service units/ebb-sync.service
+    substituteInPlace "$out"/lib/systemd/system/*.service --replace-fail /bin/ebb "$out/bin/ebb"
+  '';
+
+  meta = {
+    description = "A root file system that is new at every boot, and what is declared kept";
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "ebb";
+  };
+}
