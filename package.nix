@@ -45,7 +45,6 @@ buildGoModule {
   ldflags = [
     "-s"
     "-w"
-    "-buildid="
   ];
 
   # The tests make file systems and boot machines; "make test" runs them.

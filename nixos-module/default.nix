@@ -1,8 +1,12 @@
 # The NixOS module of ebb: import this, or take it from the flake.
 {
   imports = [
+    ./file-systems.nix
+    ./home-manager.nix
     ./machine-id.nix
     ./options.nix
     ./settings.nix
+    ./stage-1.nix
+    ./stage-2.nix
   ];
 }

@@ -16,29 +16,61 @@
 
 let
   cfg = config.ebb;
-  overlay = config.system.etc.overlay or { enable = false; };
-  immutableEtc = overlay.enable && !overlay.mutable;
+  inherit (import ./etc.nix { inherit config; }) isImmutable;
 in
 {
-  config = lib.mkIf cfg.enable (
-    lib.mkMerge [
-      {
-        ebb.defaultEntries = {
-          files = lib.optional cfg.keepMachineId (
-            # Where /etc is read-only, systemd writes the id straight into an
-            # empty file, and has no first boot.
-            { path = "/etc/machine-id"; } // lib.optionalAttrs immutableEtc { how = "bind"; mode = "0444"; }
-          );
-          directories = lib.optional cfg.keepNixosState "/var/lib/nixos";
+  config = lib.mkMerge [
+    { ebb.replacedFiles = lib.optional (!isImmutable) "/etc/machine-id"; }
+
+    (lib.mkIf cfg.enable {
+      ebb.defaultEntries = {
+        files = lib.optional cfg.keepMachineId (
+          # Where /etc is read-only, systemd writes the id straight into an
+          # empty file, and has no first boot.
+          { path = "/etc/machine-id"; } // lib.optionalAttrs isImmutable { mode = "0444"; }
+        );
+        directories = lib.optional cfg.keepNixosState "/var/lib/nixos";
+      };
+    })
+
+    (lib.mkIf (cfg.enable && cfg.keepMachineId && !isImmutable) {
+      # Releases before 24.11 do not have the unit: without it no id is ever
+      # committed, and every boot is a first boot. Where there is one, this is
+      # a drop-in for it that says the same again.
+      systemd.services.systemd-machine-id-commit = {
+        description = "Commit a transient machine-id on disk";
+        documentation = [ "man:systemd-machine-id-commit.service(8)" ];
+        wantedBy = [ "sysinit.target" ];
+        after = [
+          "local-fs.target"
+          "first-boot-complete.target"
+        ];
+        before = [ "shutdown.target" ];
+        conflicts = [ "shutdown.target" ];
+        unitConfig = {
+          DefaultDependencies = false;
+          ConditionPathIsReadWrite = "/etc";
+          ConditionPathIsMountPoint = "/etc/machine-id";
         };
-      }
-      (lib.mkIf (immutableEtc && cfg.keepMachineId) {
-        # something to mount on
-        environment.etc.machine-id = lib.mkDefault {
-          text = "";
-          mode = "0444";
+        serviceConfig = {
+          Type = "oneshot";
+          RemainAfterExit = true;
+          ExecStart = [
+            ""
+            "systemd-machine-id-setup --commit"
+          ];
+          TimeoutSec = "30s";
         };
-      })
-    ]
-  );
+        environment = import ./environment.nix { inherit lib; };
+      };
+    })
+
+    (lib.mkIf (cfg.enable && cfg.keepMachineId && isImmutable) {
+      # something to mount on
+      environment.etc.machine-id = lib.mkDefault {
+        text = "";
+        mode = "0444";
+      };
+    })
+  ];
 }

@@ -153,12 +153,8 @@ in
   config.ebb = {
     entries = declared ++ defaults;
 
-    # systemd replaces the one with systemd-machine-id-commit.service, hwclock
-    # the other.
-    replacedFiles = [
-      "/etc/machine-id"
-      "/etc/adjtime"
-    ];
+    # hwclock(8) writes a new one and renames it
+    replacedFiles = [ "/etc/adjtime" ];
 
     root = {
       device = lib.mkDefault device;

@@ -1,0 +1,60 @@
+# The running system: the command, the config, and the units that copy "sync"
+# files back and say whether all is well.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+
+let
+  cfg = config.ebb;
+
+  unit =
+    name:
+    pkgs.writeTextDir "lib/systemd/system/${name}" (
+      lib.replaceStrings [ "/bin/ebb" ] [ "${cfg.package}/bin/ebb" ] (
+        lib.readFile (../units + "/${name}")
+      )
+    );
+
+  environment = import ./environment.nix { inherit lib; };
+in
+{
+  config = lib.mkIf cfg.enable {
+    environment.systemPackages = [ cfg.package ];
+
+    environment.etc = {
+      "ebb/config.json".source = cfg.configFile;
+      "ebb/ignore" = lib.mkIf (cfg.extraIgnore != [ ]) {
+        text = lib.concatLines cfg.extraIgnore;
+      };
+    };
+
+    systemd.packages = map unit [
+      "ebb-sync.service"
+      "ebb-status.service"
+    ];
+
+    systemd.services = {
+      ebb-sync = {
+        inherit environment;
+        overrideStrategy = "asDropin";
+        wantedBy = [ "sysinit.target" ];
+        # what makes users, with systemd.sysusers, or with services.userborn
+        after = [
+          "systemd-sysusers.service"
+          "userborn.service"
+        ];
+        restartTriggers = [ cfg.configFile ];
+      };
+      ebb-status = {
+        inherit environment;
+        overrideStrategy = "asDropin";
+        wantedBy = [ "multi-user.target" ];
+        # It is about the boot: new entries come into place with the next one.
+        restartIfChanged = false;
+      };
+    };
+  };
+}
