@@ -3,8 +3,6 @@ package sys
 import (
 	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,9 +27,9 @@ func ReadPath(path string, limit int64) ([]byte, error) {
 	return readRegular(fd, path, limit)
 }
 
+// readRegular reads fd to its end and closes it.
 func readRegular(fd int, name string, limit int64) ([]byte, error) {
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
+	defer unix.Close(fd)
 	st, err := Stat(fd)
 	if err != nil {
 		return nil, err
@@ -39,14 +37,36 @@ func readRegular(fd int, name string, limit int64) ([]byte, error) {
 	if !st.IsRegular() {
 		return nil, pathError("read", name, fmt.Errorf("is a %s, not a regular file", st.TypeName()))
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := readAll(fd, int(min(int64(st.Size), limit))+1, limit)
 	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, pathError("read", name, fmt.Errorf("is longer than %d bytes", limit))
+		return nil, pathError("read", name, err)
 	}
 	return data, nil
+}
+
+// readLeast is the least that one read(2) asks for. Files of procfs tell no
+// size, and some give a line at most with each call.
+const readLeast = 512
+
+// readAll reads fd to its end. A buffer of the size that is expected is one
+// byte larger than the file, so that the end is seen without another one.
+func readAll(fd, expected int, limit int64) ([]byte, error) {
+	data := make([]byte, 0, max(expected, readLeast))
+	for {
+		n, err := retryInt(func() (int, error) { return unix.Read(fd, data[len(data):cap(data)]) })
+		if err != nil {
+			return nil, err
+		}
+		data = data[:len(data)+n]
+		switch {
+		case int64(len(data)) > limit:
+			return nil, fmt.Errorf("is longer than %d bytes", limit)
+		case n == 0:
+			return data, nil
+		case len(data) == cap(data):
+			data = append(data, 0)[:len(data)]
+		}
+	}
 }
 
 // WriteFile replaces name in dirFd by a file that holds data, durably: see
@@ -82,9 +102,20 @@ func writeNew(dirFd int, name string, data []byte, mode uint32) error {
 	if err != nil {
 		return err
 	}
-	f := os.NewFile(uintptr(fd), name)
-	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	err = writeAll(fd, data)
+	syncErr := retry(func() error { return unix.Fsync(fd) })
+	return pathError("write", name, errors.Join(err, syncErr, unix.Close(fd)))
+}
+
+func writeAll(fd int, data []byte) error {
+	for len(data) > 0 {
+		n, err := retryInt(func() (int, error) { return unix.Write(fd, data) })
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	return nil
 }
 
 // TemporaryName returns the name that a replacement for name is written under:
