@@ -24,6 +24,8 @@ type Host struct {
 	Kernel      string // uname -r
 	CommandLine cmdline.Parameters
 	Log         *kmsg.Logger
+
+	line []byte // of announce, used again
 }
 
 // bootIDPath tells boots apart; it is new at each boot and not a secret

@@ -80,7 +80,8 @@ func (h *Host) announce(s mounts.Step, stores []config.Store) {
 			return
 		}
 	}
-	h.Log.LogSoon(kmsg.Info, "%s", s)
+	h.line = s.AppendTo(h.line[:0])
+	h.Log.LogSoon(kmsg.Info, h.line)
 }
 
 // rollbackRecord is what this boot's rollback has recorded, or nothing.

@@ -1,8 +1,8 @@
 package mounts
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
@@ -21,10 +21,17 @@ func attributesOf(s *sys.Status) attributes {
 }
 
 // String gives the attributes as a message shows them: "0:0 0755".
-func (a attributes) String() string {
-	text := fmt.Sprintf("%d:%d %04o", a.uid, a.gid, a.mode)
+func (a attributes) String() string { return string(a.appendTo(nil)) }
+
+func (a *attributes) appendTo(text []byte) []byte {
+	text = append(strconv.AppendUint(text, uint64(a.uid), 10), ':')
+	text = append(strconv.AppendUint(text, uint64(a.gid), 10), ' ')
+	for digits := uint32(0o1000); digits > max(a.mode, 1); digits >>= 3 { // four of them at least
+		text = append(text, '0')
+	}
+	text = strconv.AppendUint(text, uint64(a.mode), 8)
 	if a.pending != "" {
-		text += " until " + a.pending + " is known"
+		text = append(append(append(text, " until "...), a.pending...), " is known"...)
 	}
 	return text
 }

@@ -21,8 +21,8 @@ const (
 )
 
 // Step is one change, as it is about to be made. Steps are values that turn
-// into text only when somebody reads them: a boot with thousands of entries
-// takes thousands of them.
+// into text only where somebody reads them, see [Step.AppendTo]: a boot with
+// thousands of entries takes thousands of them.
 type Step struct {
 	Verb Verb
 	Path string // what is changed, as seen from the root
@@ -32,30 +32,36 @@ type Step struct {
 }
 
 // String gives the step as a message: "creating directory /var/log for 0:0 0755".
-func (s Step) String() string {
-	text := string(s.Verb) + " " + quotePath(s.Path)
+func (s Step) String() string { return string(s.AppendTo(nil)) }
+
+// AppendTo appends what String gives.
+func (s *Step) AppendTo(text []byte) []byte {
+	text = append(append(text, s.Verb...), ' ')
+	text = appendPath(text, s.Path)
 	switch {
 	case s.From != "" && s.Verb == MakeLink:
-		text += " to " + quotePath(s.From)
+		text = appendPath(append(text, " to "...), s.From)
 	case s.From != "":
-		text += " from " + quotePath(s.From)
+		text = appendPath(append(text, " from "...), s.From)
 	}
-	if s.has {
-		if s.Verb == SetOwner {
-			return text + " to " + s.as.String()
-		}
-		text += " for " + s.as.String()
+	switch {
+	case s.has && s.Verb == SetOwner:
+		text = s.as.appendTo(append(text, " to "...))
+	case s.has:
+		text = s.as.appendTo(append(text, " for "...))
 	}
 	return text
 }
 
 // quotePath leaves an ordinary path as it is and quotes one that could do harm
 // to a terminal or be taken for more than one word.
-func quotePath(path string) string {
+func quotePath(path string) string { return string(appendPath(nil, path)) }
+
+func appendPath(text []byte, path string) []byte {
 	for _, c := range []byte(path) {
 		if c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return strconv.Quote(path)
+			return strconv.AppendQuote(text, path)
 		}
 	}
-	return path
+	return append(text, path...)
 }

@@ -44,6 +44,7 @@ const pendingMax = 16 << 10
 type Logger struct {
 	stderr  io.Writer
 	pending []byte
+	line    []byte // of Log, used again
 	journal bool
 	kernel  io.Writer // /dev/kmsg, or nil
 	console io.Writer // or nil
@@ -88,18 +89,20 @@ func isTerminal(f *os.File) bool {
 // Log writes one line, at once. Line breaks and control characters in it, which
 // may come from file names, are written as escapes.
 func (l *Logger) Log(level Level, format string, args ...any) {
-	l.LogSoon(level, format, args...)
+	l.line = fmt.Appendf(l.line[:0], format, args...)
+	l.LogSoon(level, l.line)
 	l.Flush()
 }
 
 // LogSoon is [Logger.Log] for lines of which there are thousands: they are
 // written together, at the latest before the next one of Log. Lines that lead
-// to the console, or end the process, have to go through Log.
-func (l *Logger) LogSoon(level Level, format string, args ...any) {
+// to the console, or end the process, have to go through Log. The text is the
+// caller's again afterwards.
+func (l *Logger) LogSoon(level Level, text []byte) {
 	if level >= Debug && !l.verbose {
 		return
 	}
-	text := clean(fmt.Sprintf(format, args...))
+	text = clean(text)
 	if l.stderr != nil {
 		prefix := "ebb: "
 		if l.journal {
@@ -108,10 +111,10 @@ func (l *Logger) LogSoon(level Level, format string, args ...any) {
 		l.pending = append(append(append(l.pending, prefix...), text...), '\n')
 	}
 	if l.kernel != nil {
-		_, _ = io.WriteString(l.kernel, levelPrefix(level)+"ebb: "+text+"\n") // a record for each write(2)
+		_, _ = fmt.Fprintf(l.kernel, "%sebb: %s\n", levelPrefix(level), text) // a record for each write(2)
 	}
 	if l.console != nil && level <= Refusal {
-		_, _ = io.WriteString(l.console, "ebb: "+text+"\r\n")
+		_, _ = fmt.Fprintf(l.console, "ebb: %s\r\n", text)
 	}
 	if len(l.pending) > pendingMax {
 		l.Flush()
@@ -131,14 +134,15 @@ func (l *Logger) Flush() {
 }
 
 // clean makes one harmless line of text.
-func clean(text string) string {
-	if len(text) > lineMax || !isPlain(text) {
-		text = Quote(strings.Map(unbreak, text))
-	}
-	if len(text) <= lineMax {
+func clean(text []byte) []byte {
+	if len(text) <= lineMax && isPlain(text) {
 		return text
 	}
-	return strings.ToValidUTF8(text[:lineMax-3], "") + "..."
+	line := Quote(strings.Map(unbreak, string(text)))
+	if len(line) > lineMax {
+		line = strings.ToValidUTF8(line[:lineMax-3], "") + "..."
+	}
+	return []byte(line)
 }
 
 // unbreak turns what would end a line or a column into a blank.
@@ -161,8 +165,9 @@ func Quote(text string) string {
 }
 
 // isPlain reports whether text is printable ASCII without a backslash.
-func isPlain(text string) bool {
-	for _, c := range []byte(text) {
+func isPlain[T string | []byte](text T) bool {
+	for i := range len(text) {
+		c := text[i]
 		if c < ' ' || c > '~' || c == '\\' {
 			return false
 		}

@@ -75,7 +75,7 @@ func TestLogSoonIsWrittenTogetherAndInOrder(t *testing.T) {
 	var out counter
 	l := &Logger{stderr: &out, journal: true}
 	for range 3 {
-		l.LogSoon(Info, "soon")
+		l.LogSoon(Info, []byte("soon"))
 	}
 	if out.writes != 0 {
 		t.Errorf("%d writes before there was a need", out.writes)
@@ -85,7 +85,7 @@ func TestLogSoonIsWrittenTogetherAndInOrder(t *testing.T) {
 		t.Errorf("%d writes of %q", out.writes, out.text.String())
 	}
 	for range pendingMax {
-		l.LogSoon(Info, "more")
+		l.LogSoon(Info, []byte("more"))
 	}
 	if out.writes < 2 {
 		t.Error("what waits grows without end")
