@@ -30,7 +30,11 @@ func pathLess(a, b string) bool {
 // checkStores looks at what entries and stores say together. Of two entries
 // that are at odds the later, or the inner, one is refused.
 func (d *decoder) checkStores(c *Config) {
-	var all byPath
+	count := 0
+	for i := range c.Stores {
+		count += len(c.Stores[i].Entries)
+	}
+	all := make(byPath, 0, count)
 	for i := range c.Stores {
 		store := &c.Stores[i]
 		for j := range store.Entries {

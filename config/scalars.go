@@ -70,7 +70,9 @@ func (d *decoder) checkComponents(s string) bool {
 		d.refuse("a path of %d bytes is longer than %d", len(s), pathMax)
 		return false
 	}
-	for name := range strings.SplitSeq(s, "/") {
+	for rest, more := s, true; more; {
+		var name string
+		name, rest, more = strings.Cut(rest, "/")
 		if len(name) > 255 {
 			d.refuse("a name of %d bytes in the path is longer than 255", len(name))
 			return false
@@ -80,8 +82,9 @@ func (d *decoder) checkComponents(s string) bool {
 }
 
 func hasParentReference(s string) bool {
-	for name := range strings.SplitSeq(s, "/") {
-		if name == ".." {
+	for rest, more := s, true; more; {
+		var name string
+		if name, rest, more = strings.Cut(rest, "/"); name == ".." {
 			return true
 		}
 	}

@@ -21,6 +21,9 @@ func (i Item) Source() string { return i.Store.Source(i.Entry) }
 // Otherwise stores keep the order of the document, and within one store the
 // entries are sorted as a walk of the tree meets them.
 func Order(stores []config.Store) []Item {
+	if len(stores) == 1 {
+		return inTreeOrder(&stores[0]) // in which nothing comes before what it lies in
+	}
 	count := 0
 	for i := range stores {
 		count += len(stores[i].Entries)

@@ -131,6 +131,9 @@ func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) e
 	defer u.close()
 	items := Order(r.Stores)
 	report := Report{Entries: make([]EntryResult, 0, len(items))}
+	if !dry && r.Utab != "" {
+		u.marks = make([]mark, 0, len(items))
+	}
 	p := &placing{run: u}
 	for _, it := range items {
 		if !want(it.Entry) {

@@ -81,9 +81,13 @@ func programOptions(e *config.Entry) string {
 
 // String gives the line, in the order of fields of fprintf_utab_fs in
 // libmount's tab_update.c, without the newline.
-func (m *mark) String() string {
-	return "SRC=" + escape(m.source) + " TARGET=" + escape(m.target) + " ROOT=" + escape(m.root) +
-		" OPTS=" + escape(m.options)
+func (m *mark) String() string { return string(m.appendTo(nil)) }
+
+func (m *mark) appendTo(line []byte) []byte {
+	line = append(append(line, "SRC="...), escape(m.source)...)
+	line = append(append(line, " TARGET="...), escape(m.target)...)
+	line = append(append(line, " ROOT="...), escape(m.root)...)
+	return append(append(line, " OPTS="...), escape(m.options)...)
 }
 
 // escape is mangle of libmount's mangle.c.
@@ -112,20 +116,17 @@ func mergeUtab(old []byte, marks []mark) []byte {
 			ours[marks[i].key()] = true
 		}
 	}
-	var b bytes.Buffer
-	b.Grow(len(old) + 128*len(marks))
+	text := make([]byte, 0, len(old)+96*len(marks))
 	for line := range bytes.Lines(old) {
 		if ours[keyOfLine(string(line))] {
 			continue
 		}
-		b.Write(bytes.TrimSuffix(line, []byte("\n")))
-		b.WriteByte('\n')
+		text = append(append(text, bytes.TrimSuffix(line, []byte("\n"))...), '\n')
 	}
 	for i := range marks {
-		b.WriteString(marks[i].String())
-		b.WriteByte('\n')
+		text = append(marks[i].appendTo(text), '\n')
 	}
-	return b.Bytes()
+	return text
 }
 
 // key tells mounts apart: source, target and root, as they stand in the line.
