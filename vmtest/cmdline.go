@@ -25,6 +25,7 @@ type commandLine struct {
 	kernel, initrd, cmdline string
 	disks                   []string // qcow2
 	disksReadOnly           bool
+	bus                     Bus
 	clock                   time.Time
 	// agentFD and qmpFD are connected sockets that QEMU inherits. Zero leaves the device out, as in a command for a
 	// human to repeat.
@@ -47,11 +48,14 @@ func (c commandLine) args() []string {
 	if c.disksReadOnly {
 		access = ",readonly=on"
 	}
+	if c.bus == SCSI {
+		a = append(a, "-device", "virtio-scsi-pci")
+	}
 	for i, disk := range c.disks {
 		id := fmt.Sprintf("disk%d", i)
 		a = append(
 			a, "-drive", "if=none,id="+id+",format=qcow2,cache=writeback"+access+",file="+escape(disk),
-			"-device", "virtio-blk-pci,drive="+id+",serial="+id,
+			"-device", c.bus.device()+",drive="+id+",serial="+id,
 		)
 	}
 	if !c.clock.IsZero() {
@@ -68,6 +72,17 @@ func (c commandLine) args() []string {
 		a = append(a, "-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", c.qmpFD), "-mon", "chardev=qmp,mode=control")
 	}
 	return a
+}
+
+// device is the name of QEMU's disks on the bus.
+func (b Bus) device() string {
+	switch b {
+	case NVMe:
+		return "nvme"
+	case SCSI:
+		return "scsi-hd"
+	}
+	return "virtio-blk-pci"
 }
 
 func accelArgs(accel string) []string {

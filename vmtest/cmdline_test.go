@@ -36,6 +36,16 @@ func TestArgs(t *testing.T) {
 			"id=disk2",
 		},
 		{
+			"nvme", func(c *commandLine) { c.disks, c.bus = []string{"/a"}, NVMe },
+			[]string{"-device", "nvme,drive=disk0,serial=disk0"},
+			"scsi",
+		},
+		{
+			"scsi", func(c *commandLine) { c.disks, c.bus = []string{"/a"}, SCSI },
+			[]string{"-device", "virtio-scsi-pci", "-drive", "if=none,id=disk0,format=qcow2,cache=writeback,file=/a", "-device", "scsi-hd,drive=disk0,serial=disk0"},
+			"virtio-blk",
+		},
+		{
 			"clock", func(c *commandLine) { c.clock = time.Date(2031, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600)) },
 			[]string{"-rtc", "base=2031-02-03T03:05:06"},
 			"-qmp",
@@ -128,5 +138,21 @@ func TestUnit(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// The initrd has what opens disks only where there is something to open.
+func TestParts(t *testing.T) {
+	for _, c := range []struct {
+		config Config
+		want   []string
+	}{
+		{Config{}, []string{"initrd.cpio"}},
+		{Config{Crypttab: []string{"a b"}}, []string{"initrd.cpio", "cryptsetup.cpio"}},
+		{Config{Crypttab: []string{"a b"}, LVM: true}, []string{"initrd.cpio", "cryptsetup.cpio", "lvm.cpio"}},
+	} {
+		if got := parts(c.config); !slices.Equal(got, c.want) {
+			t.Errorf("%+v: got %q, want %q", c.config, got, c.want)
+		}
 	}
 }

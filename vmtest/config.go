@@ -47,6 +47,13 @@ type Config struct {
 	Disks []string
 	// DisksReadOnly makes the disks refuse all writes, as one does whose hardware has given up.
 	DisksReadOnly bool
+	// Bus is what the disks are attached to, VirtIO when empty.
+	Bus Bus
+	// Crypttab lists the encrypted devices that are opened in the initrd, one line of crypttab(5) each. With one, the
+	// initrd has what opens it.
+	Crypttab []string
+	// LVM puts what activates logical volumes into the initrd.
+	LVM bool
 	// Fstab lists the file systems that NixOS mounts in the initrd (neededForBoot), and the system again at its start.
 	Fstab []Mount
 	// Params are kernel parameters in addition to those that every machine has.
@@ -57,6 +64,16 @@ type Config struct {
 	// Clock is what the machine's clock shows when it is switched on. Zero is the time of the host.
 	Clock time.Time
 }
+
+// Bus is a kind of connection between a machine and its disks.
+type Bus string
+
+// Buses, and what the first disk on them is called in the machine.
+const (
+	VirtIO Bus = ""     // /dev/vda
+	NVMe   Bus = "nvme" // /dev/nvme0n1
+	SCSI   Bus = "scsi" // /dev/sda
+)
 
 // Unit puts a systemd unit file or drop-in into /etc/systemd/system. Links are directories in which the unit gets an
 // entry: "initrd.target.wants".

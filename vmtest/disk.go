@@ -14,20 +14,41 @@ import (
 // DefaultDiskSize is the size in bytes of a file system whose layout names none.
 const DefaultDiskSize = 1 << 30
 
-// DiskLayout describes a disk: a GPT with an EFI system partition and one partition with btrfs.
+// Kinds of file systems.
+const (
+	Btrfs = disk.Btrfs
+	Ext4  = disk.Ext4
+	XFS   = disk.XFS // its Files and its Store must be empty
+)
+
+// LogicalVolume is a volume of an LVM group: /dev/GROUP/NAME.
+type LogicalVolume = disk.LogicalVolume
+
+// DiskLayout describes a disk: a GPT with an EFI system partition and one partition with a file system.
 type DiskLayout struct {
 	// Label is the label of the file system and the name of its partition.
 	Label string
+	// Kind of the file system, Btrfs when empty.
+	Kind string
 	// Size of the file system in bytes, DefaultDiskSize when zero.
 	Size int64
 	// Subvolumes are paths from the top level, parents before children, "@" or "nixos/@" say.
 	Subvolumes []string
 	// ReadOnly are more subvolumes, with the read-only flag: "@blank".
 	ReadOnly []string
-	// Store is the subvolume that is mounted on /nix, and takes the system. A disk without one has no system.
+	// Store is the directory that is mounted on /nix, a subvolume or "/", and takes the system. A disk without one has
+	// no system.
 	Store string
 	// Files are put in before the first boot, by their paths from the top level ("@persist/etc/x"). They belong to root.
 	Files []files.File
+	// Volume, when it has a name, is the logical volume that the file system lies in, the only one of its group.
+	Volume LogicalVolume
+	// Passphrase, when not empty, opens the LUKS2 device that the file system lies in, or the physical volume.
+	Passphrase string
+	// Swap is the size in bytes of one more partition, with swap space and the label "swap". Zero: none.
+	Swap int64
+	// Bare leaves out the partition table: the file system takes the whole disk.
+	Bare bool
 }
 
 // Disk returns the path of a raw image with this layout. It is made once and kept; machines write to overlays of it.
@@ -50,7 +71,10 @@ func (k *Kit) Disk(ctx context.Context, layout DiskLayout) (string, error) {
 }
 
 func (l DiskLayout) spec() disk.Spec {
-	spec := disk.Spec{Label: l.Label, Size: l.Size, Files: l.Files}
+	spec := disk.Spec{
+		Label: l.Label, Kind: l.Kind, Size: l.Size, Files: l.Files,
+		Volume: l.Volume, Passphrase: l.Passphrase, Swap: l.Swap, Bare: l.Bare,
+	}
 	if spec.Size == 0 {
 		spec.Size = DefaultDiskSize
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 	// suite is the Debian release that everything comes from: systemd 257, kernel 6.12, QEMU 10.
 	suite = "trixie"
 	// recipe is part of every cache key. It is to be raised when code that makes cached things changes its results.
-	recipe = "3"
+	recipe = "4"
 )
 
 // keepUnused is for how long the cache keeps what no Kit has asked for: the builds of an older recipe, say.
@@ -45,8 +46,9 @@ type Kit struct {
 	start time.Time
 
 	tools, guest debian.Tree
-	// vmlinux, baseInitrd and guestProgram are files, system is the directory that goes to /nix/store.
-	vmlinux, baseInitrd, guestProgram, system string
+	// vmlinux and guestProgram are files, boot is the directory with the initrd in its parts, system the one that goes to
+	// /nix/store.
+	vmlinux, guestProgram, boot, system string
 	// closure is the path of the system in the machine.
 	closure string
 	accel   string
@@ -54,14 +56,17 @@ type Kit struct {
 
 // toolPackages run on the host.
 func toolPackages() []string {
-	return []string{"btrfs-progs", "qemu-system-x86", "qemu-utils", "seabios"}
+	return []string{
+		"btrfs-progs", "cryptsetup-bin", "e2fsprogs", "qemu-system-x86", "qemu-utils", "seabios", "util-linux", "xfsprogs",
+	}
 }
 
 // guestPackages run in the machine.
 func guestPackages() []string {
 	return []string{
-		"acl", "attr", "base-files", "bash", "btrfs-progs", "coreutils", "dash", "dbus", "findutils", "grep", "kmod",
-		"libc-bin", "login", "mount", "procps", "sed", "systemd", "systemd-sysv", "udev", "util-linux",
+		"acl", "attr", "base-files", "bash", "btrfs-progs", "coreutils", "cryptsetup-bin", "dash", "dbus", "dmsetup",
+		"findutils", "grep", "kmod", "libc-bin", "login", "lvm2", "mount", "procps", "sed", "systemd",
+		"systemd-cryptsetup", "systemd-sysv", "udev", "util-linux",
 		"linux-image-cloud-amd64",
 	}
 }
@@ -122,22 +127,15 @@ func (k *Kit) report(format string, args ...any) {
 }
 
 func (k *Kit) fetchTools(ctx context.Context) error {
-	keep := func(debian.Package) bool { return true }
-	tree, err := k.fetch(ctx, "tools", toolPackages(), keep, nil)
+	// What xfs_scrub(8) is made of, which needs nobody here.
+	tree, err := k.fetch(ctx, "tools", toolPackages(), without("python3", "libpython3", "libicu", "media-types"), nil)
 	k.tools = debian.Tree(tree)
 	return err
 }
 
 func (k *Kit) fetchGuest(ctx context.Context) error {
 	// A Debian kernel depends on Debian's initrd generator, which has no use here.
-	keep := func(p debian.Package) bool {
-		for _, prefix := range []string{"initramfs-tools", "dracut", "klibc", "libklibc", "linux-base", "cpio"} {
-			if strings.HasPrefix(p.Name(), prefix) {
-				return false
-			}
-		}
-		return true
-	}
+	keep := without("initramfs-tools", "dracut", "klibc", "libklibc", "linux-base", "cpio")
 	tree, err := k.fetch(ctx, "guest", guestPackages(), keep, func(tree debian.Tree) error {
 		version, err := tree.KernelVersion()
 		if err != nil {
@@ -147,6 +145,13 @@ func (k *Kit) fetchGuest(ctx context.Context) error {
 	})
 	k.guest = debian.Tree(tree)
 	return err
+}
+
+// without refuses packages by the beginnings of their names.
+func without(prefixes ...string) func(debian.Package) bool {
+	return func(p debian.Package) bool {
+		return !slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(p.Name(), prefix) })
+	}
 }
 
 // fetch returns a tree with packages and what they depend on, less those that keep refuses. Finish, when not nil, has a
@@ -189,7 +194,7 @@ func (k *Kit) buildBoot(ctx context.Context) error {
 		return initramfs.Build(ctx, k.guest, dir)
 	})
 	k.vmlinux = filepath.Join(dir, initramfs.KernelFile)
-	k.baseInitrd = filepath.Join(dir, initramfs.InitrdFile)
+	k.boot = dir
 	return err
 }
 

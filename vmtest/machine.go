@@ -74,7 +74,7 @@ func (m *Machine) Boot(ctx context.Context) error {
 		memory = defaultMemoryMB
 	}
 	m.vm, err = start(m.kit.tools, commandLine{
-		accel: m.kit.accel, memoryMB: memory, kernel: m.kit.vmlinux, initrd: initrd, disks: disks, disksReadOnly: m.Config.DisksReadOnly,
+		accel: m.kit.accel, memoryMB: memory, kernel: m.kit.vmlinux, initrd: initrd, disks: disks, disksReadOnly: m.Config.DisksReadOnly, bus: m.Config.Bus,
 		cmdline: kernelParams(m.kit.closure, m.Config.Params), clock: m.Config.Clock,
 	}, dir)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path"
+	"path/filepath"
+	"strings"
 
 	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/internal/initramfs"
@@ -36,27 +38,45 @@ func unitLinks() map[string][]string {
 	}
 }
 
-// writeInitrd writes the initrd of one boot: the shared archive, and behind it a second one with what this boot has of
-// its own.
+// writeInitrd writes the initrd of one boot: the shared archives, and behind them one with what this boot has of its
+// own.
 func (k *Kit) writeInitrd(name string, c Config) (err error) {
 	out, err := os.Create(name)
 	if err != nil {
 		return fmt.Errorf("write initrd: %w", err)
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
-	base, err := os.Open(k.baseInitrd)
-	if err != nil {
-		return fmt.Errorf("write initrd: %w", err)
-	}
-	defer base.Close()
-	if _, err := io.Copy(out, base); err != nil {
-		return fmt.Errorf("write initrd: %w", err)
+	for _, part := range parts(c) {
+		if err := appendFile(out, filepath.Join(k.boot, part)); err != nil {
+			return fmt.Errorf("write initrd: %w", err)
+		}
 	}
 	list, err := k.overlay(c)
 	if err != nil {
 		return fmt.Errorf("write initrd: %w", err)
 	}
 	return initramfs.Write(out, list)
+}
+
+// parts are the names of the shared archives that a boot needs.
+func parts(c Config) []string {
+	names := []string{initramfs.InitrdFile}
+	if len(c.Crypttab) > 0 {
+		names = append(names, initramfs.Cryptsetup().File())
+	}
+	if c.LVM {
+		names = append(names, initramfs.LVM().File())
+	}
+	return names
+}
+
+func appendFile(out io.Writer, name string) error {
+	in, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, in.Close())
 }
 
 func (k *Kit) overlay(c Config) ([]files.File, error) {
@@ -72,6 +92,9 @@ func (k *Kit) overlay(c Config) ([]files.File, error) {
 	system := []files.File{
 		files.Program("run/vmtest/guest", k.guestProgram),
 		files.Text("etc/fstab", fstab(c.Fstab)),
+	}
+	if len(c.Crypttab) > 0 {
+		initrd = append(initrd, files.Text("etc/crypttab", strings.Join(c.Crypttab, "\n")+"\n"))
 	}
 	for name, links := range unitLinks() {
 		text, err := units.ReadFile("units/" + name)

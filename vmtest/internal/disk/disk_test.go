@@ -23,7 +23,7 @@ func TestPartition(t *testing.T) {
 	if err := os.WriteFile(image, contents, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := partition(path, image, Spec{Label: "nixos", Size: size}); err != nil {
+	if err := partition(path, image, Spec{Label: "nixos", Size: size, Swap: 2 * mib}); err != nil {
 		t.Fatal(err)
 	}
 	d, err := diskfs.Open(path, diskfs.WithOpenMode(diskfs.ReadOnly))
@@ -36,11 +36,14 @@ func TestPartition(t *testing.T) {
 		t.Fatal(err)
 	}
 	parts := pt.(*gpt.Table).Partitions
-	if len(parts) != 2 || parts[0].Type != gpt.EFISystemPartition || parts[1].Name != "nixos" {
+	if len(parts) != 3 || parts[0].Type != gpt.EFISystemPartition || parts[1].Name != "nixos" {
 		t.Fatalf("partitions: %+v", parts)
 	}
 	if parts[1].Start*sector != dataStart || parts[1].Size != size {
 		t.Errorf("data partition: %+v", parts[1])
+	}
+	if parts[2].Type != gpt.LinuxSwap || parts[2].Start*sector != dataStart+size || parts[2].Size != 2*mib {
+		t.Errorf("swap partition: %+v", parts[2])
 	}
 	whole, err := os.ReadFile(path)
 	if err != nil {

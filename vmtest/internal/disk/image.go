@@ -1,5 +1,5 @@
-// Package disk makes disk images with a partition table and a btrfs file system, as an ordinary user: no loop device, no
-// mount.
+// Package disk makes disk images with a partition table and a file system, encrypted or in a logical volume if that is
+// wanted, as an ordinary user: no loop device, no mount, no device-mapper.
 package disk
 
 import (
@@ -24,8 +24,17 @@ type Subvolume struct {
 	ReadOnly bool
 }
 
-// Spec describes a btrfs file system.
+// Kinds of file systems.
+const (
+	Btrfs = "btrfs"
+	Ext4  = "ext4"
+	XFS   = "xfs" // without contents: mkfs.xfs(8) copies no directories
+)
+
+// Spec describes a file system and what it lies on.
 type Spec struct {
+	// Kind is Btrfs when empty.
+	Kind string
 	// Label is the label of the file system and the name of its partition.
 	Label string
 	// Size of the file system in bytes.
@@ -37,6 +46,14 @@ type Spec struct {
 	Files []files.File
 	// Trees are directories of the host that are copied in whole, keyed by their places in the file system.
 	Trees map[string]string
+	// Volume, when it has a name, is the logical volume that the file system lies in.
+	Volume LogicalVolume
+	// Passphrase, when not empty, opens the LUKS2 device that the file system, or the logical volume, lies in.
+	Passphrase string
+	// Swap is the size in bytes of a partition with swap space, which has the name and the label "swap". Zero: none.
+	Swap int64
+	// Bare leaves out the partition table: the file system begins where the disk does.
+	Bare bool
 }
 
 // Make writes a raw disk image to path. Scratch is an empty directory on a file system with room for the contents.
@@ -48,10 +65,42 @@ func Make(ctx context.Context, tools debian.Tree, spec Spec, path, scratch strin
 	if err := makeFilesystem(ctx, tools, spec, staging, filesystem); err != nil {
 		return fmt.Errorf("make file system %s: %w", spec.Label, err)
 	}
+	if err := wrap(ctx, tools, spec, filesystem, scratch); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(staging); err != nil {
+		return err
+	}
+	if spec.Bare {
+		return os.Rename(filesystem, path)
+	}
 	if err := partition(path, filesystem, spec); err != nil {
 		return fmt.Errorf("partition disk %s: %w", spec.Label, err)
 	}
-	return errors.Join(os.RemoveAll(staging), os.Remove(filesystem))
+	if err := makeSwap(ctx, tools, path, filesystem, spec); err != nil {
+		return fmt.Errorf("make swap on disk %s: %w", spec.Label, err)
+	}
+	return os.Remove(filesystem)
+}
+
+// makeSwap fills the partition for swap space.
+func makeSwap(ctx context.Context, tools debian.Tree, path, filesystem string, spec Spec) error {
+	if spec.Swap == 0 {
+		return nil
+	}
+	st, err := os.Stat(filesystem)
+	if err != nil {
+		return err
+	}
+	swap := filesystem + ".swap"
+	if err := makeSparse(swap, spec.Swap); err != nil {
+		return err
+	}
+	out, err := tools.Command(ctx, "usr/sbin/mkswap", "--label", "swap", swap).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mkswap: %w: %s", err, strings.TrimSpace(string(out)))
+	}
+	return errors.Join(insert(path, swap, dataStart+st.Size()), os.Remove(swap))
 }
 
 // stage lays out the contents in a directory. mkfs.btrfs turns the directories that have a subvolume's name into
@@ -77,13 +126,25 @@ func makeFilesystem(ctx context.Context, tools debian.Tree, spec Spec, staging, 
 	if err := makeSparse(image, spec.Size); err != nil {
 		return err
 	}
-	cmd := tools.Command(ctx, "usr/sbin/mkfs.btrfs", mkfsArgs(spec, staging, image)...)
+	program, args := mkfs(spec, staging, image)
+	cmd := tools.Command(ctx, "usr/sbin/"+program, args...)
 	asRoot(cmd)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("mkfs.btrfs: %w: %s", err, out)
+		return fmt.Errorf("%s: %w: %s", program, err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// mkfs is the command that makes the file system.
+func mkfs(spec Spec, staging, image string) (program string, args []string) {
+	switch spec.Kind {
+	case Ext4:
+		return "mke2fs", []string{"-q", "-t", "ext4", "-L", spec.Label, "-d", staging, image}
+	case XFS:
+		return "mkfs.xfs", []string{"-q", "-L", spec.Label, image}
+	}
+	return "mkfs.btrfs", mkfsArgs(spec, staging, image)
 }
 
 func mkfsArgs(spec Spec, staging, image string) []string {

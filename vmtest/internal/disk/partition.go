@@ -19,19 +19,23 @@ const (
 
 	espStart = 1 * mib
 	espSize  = 64 * mib
-	// dataStart is the place of the btrfs partition, a multiple of every erase block size in use.
+	// dataStart is the place of the data partition, a multiple of every erase block size in use.
 	dataStart = espStart + espSize
 	// tail is left for the second partition table at the end.
 	tail = 1 * mib
 )
 
-// partition writes a disk with an EFI system partition and, behind it, the file system image.
+// partition writes a disk with an EFI system partition and, behind it, the file system image, and a place for swap.
 func partition(path, image string, spec Spec) error {
-	d, err := diskfs.Create(path, dataStart+spec.Size+tail, diskfs.SectorSizeDefault)
+	st, err := os.Stat(image)
 	if err != nil {
 		return err
 	}
-	err = d.Partition(table(spec))
+	d, err := diskfs.Create(path, dataStart+st.Size()+spec.Swap+tail, diskfs.SectorSizeDefault)
+	if err != nil {
+		return err
+	}
+	err = d.Partition(table(spec, st.Size()))
 	if err == nil {
 		_, err = d.CreateFilesystem(godisk.FilesystemSpec{Partition: 1, FSType: filesystem.TypeFat32, VolumeLabel: "ESP"})
 	}
@@ -41,16 +45,22 @@ func partition(path, image string, spec Spec) error {
 	return insert(path, image, dataStart)
 }
 
-func table(spec Spec) *gpt.Table {
-	return &gpt.Table{
+// table is the partition table of a disk whose data partition has that many bytes.
+func table(spec Spec, size int64) *gpt.Table {
+	t := &gpt.Table{
 		LogicalSectorSize:  sector,
 		PhysicalSectorSize: sector,
 		ProtectiveMBR:      true,
 		Partitions: []*gpt.Partition{
 			{Index: 1, Start: espStart / sector, Size: espSize, Type: gpt.EFISystemPartition, Name: "ESP"},
-			{Index: 2, Start: dataStart / sector, Size: uint64(spec.Size), Type: gpt.LinuxFilesystem, Name: spec.Label},
+			{Index: 2, Start: dataStart / sector, Size: uint64(size), Type: gpt.LinuxFilesystem, Name: spec.Label},
 		},
 	}
+	if spec.Swap > 0 {
+		start := uint64(dataStart+size) / sector
+		t.Partitions = append(t.Partitions, &gpt.Partition{Index: 3, Start: start, Size: uint64(spec.Swap), Type: gpt.LinuxSwap, Name: "swap"})
+	}
+	return t
 }
 
 // insert copies a file into another one at an offset, and leaves out what is zero, as it is there already.

@@ -12,7 +12,10 @@ import (
 	"github.com/ebb-nix/ebb/vmtest/internal/debian"
 )
 
-const unitDir = "usr/lib/systemd/system"
+const (
+	unitDir = "usr/lib/systemd/system"
+	ruleDir = "usr/lib/udev/rules.d"
+)
 
 // Base returns the files of an initrd that any machine starts from: systemd and udev with what they need, and the
 // kernel modules staged below modules. It has no fstab yet, so that it boots to no root.
@@ -43,7 +46,7 @@ func treeFiles() []string {
 		dir   string
 		names []string
 	}{
-		{"usr/lib/udev/rules.d", rules()},
+		{ruleDir, rules()},
 		{"usr/lib/tmpfiles.d", tmpfiles()},
 		{unitDir, units()},
 	} {

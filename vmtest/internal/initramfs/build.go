@@ -2,7 +2,6 @@ package initramfs
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,10 +18,15 @@ const (
 
 // Fingerprint is everything in this package, besides its code, that the result of Build depends on.
 func Fingerprint() []any {
-	return []any{treeFiles(), Modules(), skeleton()}
+	all := []any{treeFiles(), Modules(), skeleton()}
+	for _, s := range sets() {
+		all = append(all, s.treeFiles())
+	}
+	return all
 }
 
-// Build makes the kernel and the initrd from a tree, in dir, and leaves the kernel modules beside them.
+// Build makes the kernel, the initrd and the archives of all sets from a tree, in dir, and leaves the kernel modules
+// beside them.
 func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	version, err := tree.KernelVersion()
 	if err != nil {
@@ -46,17 +50,12 @@ func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	if err := StageModules(ctx, tree, modules, Modules()); err != nil {
 		return err
 	}
-	return writeBase(tree, modules, filepath.Join(dir, InitrdFile))
-}
-
-func writeBase(tree debian.Tree, modules, path string) error {
-	list, err := Base(tree, modules)
+	base, err := Base(tree, modules)
 	if err != nil {
 		return err
 	}
-	f, err := os.Create(path)
-	if err != nil {
-		return fmt.Errorf("write initrd: %w", err)
+	if err := writeArchive(filepath.Join(dir, InitrdFile), base); err != nil {
+		return err
 	}
-	return errors.Join(Write(f, list), f.Close())
+	return writeSets(tree, base, dir)
 }

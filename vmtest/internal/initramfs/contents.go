@@ -41,7 +41,7 @@ func shellTools() []string {
 	return []string{
 		"usr/bin/bash", "usr/bin/sh", "usr/bin/btrfs", "usr/bin/cat", "usr/bin/chmod", "usr/bin/cp", "usr/bin/findmnt",
 		"usr/bin/ln", "usr/bin/ls", "usr/bin/lsblk", "usr/bin/mkdir", "usr/bin/mv", "usr/bin/rm", "usr/bin/stat",
-		"usr/bin/sync", "usr/bin/touch",
+		"usr/bin/sleep", "usr/bin/sync", "usr/bin/touch",
 	}
 }
 
@@ -79,10 +79,10 @@ func units() []string {
 }
 
 // Modules are the kernel modules of the initrd and of the running system. Debian's cloud kernel has virtio_pci,
-// virtio_console and the serial port built in.
+// virtio_console, NVMe, ext4 and the serial port built in.
 func Modules() []string {
 	return []string{
-		"autofs4", "blake2b_generic", "btrfs", "crc32c-intel", "loop", "nls_ascii", "nls_cp437", "overlay", "vfat",
-		"virtio_blk", "virtio_mmio",
+		"aesni-intel", "autofs4", "blake2b_generic", "btrfs", "crc32c-intel", "dm-crypt", "dm-mod", "loop", "nls_ascii",
+		"nls_cp437", "overlay", "sd_mod", "vfat", "virtio_blk", "virtio_mmio", "virtio_scsi", "xfs", "xts",
 	}
 }

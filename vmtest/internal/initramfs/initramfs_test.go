@@ -15,6 +15,7 @@ import (
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/ebb-nix/ebb/vmtest/files"
+	"github.com/ebb-nix/ebb/vmtest/internal/debian"
 )
 
 func TestWrite(t *testing.T) {
@@ -195,5 +196,36 @@ func TestClosureFindsLibraries(t *testing.T) {
 		if _, ok := c.files[name]; !ok {
 			t.Errorf("%s was left out", name)
 		}
+	}
+}
+
+// A set brings what is not in the base, and the links that start its units.
+func TestSetFiles(t *testing.T) {
+	tree := t.TempDir()
+	list := []files.File{
+		files.Text("usr/bin/shared", "#!"), files.Text("usr/bin/own", "#!"), files.Text(ruleDir+"/1.rules", ""),
+		files.Text(unitDir+"/a.service", ""), files.Text(unitDir+"/b.service", ""),
+		files.Symlink(unitDir+"/x.wants/a.service", "../a.service"), files.Symlink(unitDir+"/x.wants/b.service", "../b.service"),
+	}
+	if err := files.Write(tree, list); err != nil {
+		t.Fatal(err)
+	}
+	s := Set{Name: "s", programs: []string{"usr/bin/shared", "usr/bin/own"}, rules: []string{"1.rules"}, units: []string{"a.service"}}
+	found, err := s.Files(debian.Tree(tree), list[:1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range found {
+		got = append(got, f.Path)
+	}
+	slices.Sort(got)
+	want := []string{"usr/bin/own", unitDir + "/a.service", unitDir + "/x.wants/a.service", ruleDir + "/1.rules"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	s.programs = append(s.programs, "usr/bin/missing")
+	if _, err := s.Files(debian.Tree(tree), nil); err == nil {
+		t.Error("a program that is not there: no error")
 	}
 }
