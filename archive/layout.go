@@ -18,6 +18,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,9 @@ const (
 // root was deleted. An extended attribute is part of the directory's own
 // metadata: it needs no commit of its own and cannot be torn.
 const sequenceAttribute = "trusted.ebb.sequence"
+
+// clockAttribute holds the last time that was believed, in seconds since 1970.
+const clockAttribute = "trusted.ebb.clock"
 
 // DirectoryName is the name of an archived root: six digits or more.
 func DirectoryName(number uint64) string { return fmt.Sprintf("%06d", number) }
@@ -100,6 +104,29 @@ func SetLastSequence(archiveFd int, number uint64) error {
 	err := unix.Fsetxattr(archiveFd, sequenceAttribute, strconv.AppendUint(nil, number, 10), 0)
 	if err != nil {
 		return fmt.Errorf("set %s to %d: %w", sequenceAttribute, number, err)
+	}
+	return nil
+}
+
+// LastClock returns when a prune last believed the clock, zero when none did.
+func LastClock(archiveFd int) time.Time {
+	buf := make([]byte, 32)
+	n, err := unix.Fgetxattr(archiveFd, clockAttribute, buf)
+	if err != nil {
+		return time.Time{}
+	}
+	seconds, err := strconv.ParseInt(string(buf[:n]), 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// SetLastClock remembers that the clock was believed.
+func SetLastClock(archiveFd int, now time.Time) error {
+	err := unix.Fsetxattr(archiveFd, clockAttribute, strconv.AppendInt(nil, now.Unix(), 10), 0)
+	if err != nil {
+		return fmt.Errorf("set %s: %w", clockAttribute, err)
 	}
 	return nil
 }

@@ -1,9 +1,15 @@
 package initrd
 
 import (
+	"fmt"
+	"strings"
+
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/mounts"
+	"github.com/ebb-nix/ebb/roots"
 )
 
 // PlanRollback says what a rollback would do now, one line a step, and what
@@ -57,4 +63,55 @@ func WithTopLevel(root *config.Root, look func(topFd int) error) error {
 	}
 	defer unix.Close(top)
 	return look(top)
+}
+
+// ChangeTopLevel lets change work on the top-level subvolume of the root's file
+// system, mounted writable and detached: for what works on the archive, in the
+// running system and in a recovery shell. The guard for a pending hibernation
+// image holds there, too.
+func (h *Host) ChangeTopLevel(root *config.Root, change func(topFd int) error) error {
+	if err := guardHibernation(h.CommandLine, systemResumeSources()); err != nil {
+		return err
+	}
+	top, err := openTopLevel(root)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(top)
+	return change(top)
+}
+
+// Protected lists what lies on the root's file system and is in use: all that
+// the config names, and whatever is mounted. Mounts of other file systems count
+// as well, when their names are the same: that keeps too much, never too
+// little.
+func Protected(root *config.Root) ([]roots.Protected, error) {
+	list := []roots.Protected{
+		{Path: root.Subvolume, Why: "the config names it as the root"},
+		{Path: root.Blank, Why: "the config names it as the blank snapshot"},
+		{Path: root.Archive, Why: "it holds the archive"},
+	}
+	for _, a := range root.Also {
+		list = append(list, roots.Protected{Path: a.Subvolume, Why: "the config names it"},
+			roots.Protected{Path: a.Blank, Why: "the config names it"})
+	}
+	table, err := mounts.ReadMountInfo()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range table {
+		if m.Type == "btrfs" {
+			list = append(list, roots.Protected{Path: strings.Trim(m.Root, "/"), Why: fmt.Sprintf("it is mounted on %s", m.MountPoint)})
+		}
+	}
+	return list, nil
+}
+
+// MemberNames returns the names that a rollback archives subvolumes under.
+func MemberNames(root *config.Root) []string {
+	names := []string{archive.Root}
+	for _, a := range root.Also {
+		names = append(names, a.Name)
+	}
+	return names
 }

@@ -20,6 +20,7 @@ type Root struct {
 	Path       string        `json:"path"`           // below the top-level subvolume
 	Info       *archive.Info `json:"info,omitempty"` // nil: it cannot be read
 	Damage     string        `json:"damage,omitempty"`
+	Pin        *Pin          `json:"pin,omitempty"` // it is never deleted by the retention
 	Subvolumes []Subvolume   `json:"subvolumes"`
 }
 
@@ -63,6 +64,7 @@ func read(archiveFd int, name string, number uint64) Root {
 		return r
 	}
 	defer unix.Close(dir)
+	r.Pin = readPin(dir)
 	if r.Info, err = archive.ReadInfo(dir); err != nil {
 		r.Damage = err.Error()
 	}
