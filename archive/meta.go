@@ -1,12 +1,12 @@
 package archive
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -62,7 +62,7 @@ func (i *Info) Member(name string) (Member, bool) {
 // Marshal gives the text of meta.json.
 func (i *Info) Marshal() ([]byte, error) {
 	i.Version = metaVersion
-	data, err := json.MarshalIndent(i, "", "  ")
+	data, err := jsontext.Append(nil, i, "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", Meta, err)
 	}
@@ -73,7 +73,7 @@ func (i *Info) Marshal() ([]byte, error) {
 // may have written, so nothing in it is taken for granted.
 func ParseInfo(data []byte) (*Info, error) {
 	var i Info
-	if err := json.Unmarshal(data, &i); err != nil {
+	if err := jsontext.Unmarshal(data, &i); err != nil {
 		return nil, fmt.Errorf("read %s: %w", Meta, err)
 	}
 	if i.Version != metaVersion {

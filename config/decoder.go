@@ -1,10 +1,11 @@
 package config
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
 // decoder collects problems while it reads a document tree. Its methods return
@@ -65,18 +66,19 @@ func (d *decoder) refuseAt(place, format string, args ...any) {
 // object hands the members of value to read, one by one. Members that read
 // does not know, and members that stand there twice, are refused. It returns
 // nil for what is no object.
-func (d *decoder) object(value any, read func(name string, value any) (known bool)) *object {
-	o, ok := value.(*object)
+func (d *decoder) object(value any, read func(name string, value any) (known bool)) *jsontext.Object {
+	o, ok := value.(*jsontext.Object)
 	if !ok {
 		d.refuse("%s: not an object", shown(value))
 		return nil
 	}
-	for _, name := range o.repeated {
+	for _, name := range o.Repeated {
 		d.refuseIn(name, "stands there twice")
 	}
-	for _, m := range o.members {
-		d.path = append(d.path, step{name: m.name})
-		if !read(m.name, m.value) {
+	for i := range o.Members {
+		m := &o.Members[i]
+		d.path = append(d.path, step{name: m.Name})
+		if !read(m.Name, m.Value) {
 			d.refuse("unknown field")
 		}
 		d.path = d.path[:len(d.path)-1]
@@ -120,12 +122,12 @@ func (d *decoder) flag(value any) bool {
 
 // number reads an integer from 0 to largest.
 func (d *decoder) number(value any, largest uint64) uint64 {
-	literal, ok := value.(json.Number)
+	literal, ok := value.(jsontext.Number)
 	if !ok {
 		d.refuse("%s: not a number", shown(value))
 		return 0
 	}
-	n, err := strconv.ParseUint(literal.String(), 10, 64)
+	n, err := strconv.ParseUint(string(literal), 10, 64)
 	if err != nil || n > largest {
 		d.refuse("%s: not an integer from 0 to %d", literal, largest)
 		return 0
@@ -152,7 +154,7 @@ func shown(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "null"
-	case *object:
+	case *jsontext.Object:
 		return "an object"
 	case []any:
 		return "a list"

@@ -1,10 +1,13 @@
 package config
 
+import "github.com/ebb-nix/ebb/internal/jsontext"
+
 // Limits of a document. A config is written by a program; anything near these
 // is a mistake or an attack, and is refused before it costs memory.
 const (
 	MaxBytes   = 16 << 20 // of the document
 	maxEntries = 100_000
+	maxDepth   = 16 // of nesting; the format itself needs seven
 )
 
 // Parse reads a config document. On any fault it returns [Problems], all of
@@ -15,7 +18,7 @@ func Parse(data []byte) (*Config, error) {
 		d.refuse("the document is longer than %d bytes", MaxBytes)
 		return nil, d.problems
 	}
-	document, err := parseDocument(data)
+	document, err := jsontext.Parse(string(data), maxDepth)
 	if err != nil {
 		d.refuse("%v", err)
 		return nil, d.problems
@@ -49,24 +52,24 @@ func (d *decoder) config(document any) *Config {
 		}
 		return true
 	})
-	if !o.has("root") {
+	if !o.Has("root") {
 		d.refuseIn("root", "is missing")
 	}
 	return c
 }
 
 func (d *decoder) checkVersion(document any) bool {
-	o, ok := document.(*object)
+	o, ok := document.(*jsontext.Object)
 	if !ok {
 		d.refuse("%s: not an object", shown(document))
 		return false
 	}
-	for _, m := range o.members {
-		if m.name != "version" {
+	for _, m := range o.Members {
+		if m.Name != "version" {
 			continue
 		}
-		d.path = append(d.path, step{name: m.name})
-		version := d.number(m.value, 1<<31)
+		d.path = append(d.path, step{name: m.Name})
+		version := d.number(m.Value, 1<<31)
 		if len(d.problems) == 0 && version != Version {
 			d.refuse("%d: this ebb reads version %d only", version, Version)
 		}

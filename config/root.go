@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
 // kindFields says which members of "root" belong to which kind.
@@ -60,22 +62,22 @@ func (d *decoder) rootMember(r *Root, name string, v any) bool {
 
 // checkKind refuses what does not belong to the kind, clears its defaults, and
 // looks at what belongs together.
-func (d *decoder) checkKind(r *Root, o *object) {
-	if !o.has("kind") {
+func (d *decoder) checkKind(r *Root, o *jsontext.Object) {
+	if !o.Has("kind") {
 		d.refuseIn("kind", "is missing, write one of btrfs, tmpfs, none")
 	}
 	allowed, known := kindFields[r.Kind]
 	if !known {
 		return
 	}
-	for _, m := range o.members {
-		if isKindField(m.name) && !contains(allowed, m.name) {
-			d.refuseIn(m.name, "does not belong to a root of kind %s", r.Kind)
+	for _, m := range o.Members {
+		if isKindField(m.Name) && !contains(allowed, m.Name) {
+			d.refuseIn(m.Name, "does not belong to a root of kind %s", r.Kind)
 		}
 	}
 	switch r.Kind {
 	case KindBtrfs:
-		if !o.has("device") {
+		if !o.Has("device") {
 			d.refuseIn("device", "is missing")
 		}
 		d.checkSubvolumes(r)
@@ -153,7 +155,7 @@ func (d *decoder) keep(value any, k Keep) Keep {
 
 // size reads the size of a tmpfs: bytes, a share of RAM, or the smaller of both.
 func (d *decoder) size(value any) (s Size) {
-	if o, ok := value.(*object); ok {
+	if o, ok := value.(*jsontext.Object); ok {
 		d.object(o, func(name string, v any) bool {
 			switch name {
 			case "bytes":
@@ -165,7 +167,7 @@ func (d *decoder) size(value any) (s Size) {
 			}
 			return true
 		})
-		if len(o.members) == 0 {
+		if len(o.Members) == 0 {
 			d.refuse("needs bytes, ram_percent or both")
 		}
 		return s
@@ -206,7 +208,7 @@ func (d *decoder) also(value any) (list []Also) {
 			return true
 		})
 		for _, name := range []string{"name", "subvolume"} {
-			if o != nil && !o.has(name) {
+			if o != nil && !o.Has(name) {
 				d.refuseIn(name, "is missing")
 			}
 		}

@@ -1,11 +1,12 @@
 package config
 
 import (
-	"encoding/json"
 	"math"
 	"path"
 	"strconv"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
 // absolutePath reads an absolute, clean path.
@@ -129,8 +130,8 @@ func (d *decoder) id(value any) *uint32 {
 // powers of 1024 as tmpfs(5) has them. Nothing is not a size: tmpfs takes 0
 // for "no limit at all".
 func (d *decoder) bytes(value any) uint64 {
-	if literal, ok := value.(json.Number); ok {
-		value = literal.String()
+	if literal, ok := value.(jsontext.Number); ok {
+		value = string(literal)
 	}
 	s, ok := value.(string)
 	if !ok {
@@ -168,7 +169,7 @@ func splitUnit(s string) (digits string, shift uint) {
 func (d *decoder) percent(value any) uint64 {
 	n := d.number(value, 100)
 	if n == 0 {
-		if _, isNumber := value.(json.Number); isNumber {
+		if _, isNumber := value.(jsontext.Number); isNumber {
 			d.refuse("must be from 1 to 100")
 		}
 	}

@@ -1,5 +1,7 @@
 package config
 
+import "github.com/ebb-nix/ebb/internal/jsontext"
+
 func (d *decoder) stores(value any) (stores []Store) {
 	d.object(value, func(path string, v any) bool {
 		stores = append(stores, d.store(path, v))
@@ -99,9 +101,9 @@ func (d *decoder) parent(value any) (p Parent) {
 }
 
 // checkEntry looks at what one entry says on its own.
-func (d *decoder) checkEntry(e *Entry, o *object) {
+func (d *decoder) checkEntry(e *Entry, o *jsontext.Object) {
 	switch {
-	case !o.has("path"):
+	case !o.Has("path"):
 		d.refuseIn("path", "is missing")
 	case e.Path != "" && !d.checkTarget(e.Path):
 		e.Path = "" // nothing more is to be said about it

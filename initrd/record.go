@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -143,7 +143,7 @@ func ReadRecord(runDir, bootID string) (*Record, error) {
 		return nil, fmt.Errorf("read boot record: %w", err)
 	}
 	var record Record
-	if err := json.Unmarshal(data, &record); err != nil {
+	if err := jsontext.Unmarshal(data, &record); err != nil {
 		return nil, fmt.Errorf("read boot record: %w", err)
 	}
 	if record.BootID != bootID {
@@ -162,7 +162,7 @@ func (h *Host) updateRecord(change func(*Record)) error {
 	}
 	record.Version, record.BootID, record.Kernel = recordVersion, h.BootID, h.Kernel
 	change(record)
-	data, err := json.Marshal(record)
+	data, err := jsontext.Append(make([]byte, 0, record.size()), record, "")
 	if err != nil {
 		return fmt.Errorf("write boot record: %w", err)
 	}
@@ -175,6 +175,15 @@ func (h *Host) updateRecord(change func(*Record)) error {
 		return fmt.Errorf("write boot record: %w", err)
 	}
 	return nil
+}
+
+// size is how long the record will be, or a little less.
+func (r *Record) size() int {
+	size := 2 << 10
+	if r.Mount != nil {
+		size += 256 * len(r.Mount.Entries)
+	}
+	return size
 }
 
 func makeRunDir(path string) (int, error) {

@@ -1,7 +1,6 @@
 package mounts
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -9,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -153,7 +153,7 @@ func readBeneath(dirFd int, rel string) []byte {
 // numbers (nixpkgs, update-users-groups.pl). One bad number spoils the file.
 func parseMap(data []byte) map[string]uint32 {
 	var numbers map[string]uint32
-	if len(data) == 0 || json.Unmarshal(data, &numbers) != nil {
+	if len(data) == 0 || jsontext.Unmarshal(data, &numbers) != nil {
 		return nil
 	}
 	return numbers

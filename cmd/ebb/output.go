@@ -1,18 +1,21 @@
 package main
 
 import (
-	"encoding/json"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
 func printJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(value)
+	text, err := jsontext.Append(nil, value, "  ")
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(append(text, '\n'))
+	return err
 }
 
 // palette colours words on a terminal, and does nothing anywhere else.

@@ -1,0 +1,144 @@
+package jsontext
+
+import (
+	"encoding"
+	"fmt"
+	"reflect"
+	"strconv"
+)
+
+// maxDepth bounds the nesting of what Unmarshal reads; ebb's own texts have
+// six levels.
+const maxDepth = 32
+
+// Unmarshal reads a text into what target points to. Members that the target
+// has no field for are passed over, those that are missing leave their field as
+// it is, and so does null.
+func Unmarshal(data []byte, target any) error {
+	value, err := Parse(string(data), maxDepth)
+	if err != nil {
+		return err
+	}
+	d := decoder{types: types{}}
+	return d.set(reflect.ValueOf(target).Elem(), value)
+}
+
+type decoder struct{ types types }
+
+// set puts a value of the text into v.
+func (d *decoder) set(v reflect.Value, value any) error {
+	if value == nil {
+		return nil
+	}
+	if v.Kind() == reflect.Pointer {
+		v.Set(reflect.New(v.Type().Elem()))
+		return d.set(v.Elem(), value)
+	}
+	switch value := value.(type) {
+	case string:
+		return d.setText(v, value)
+	case Number:
+		return setNumber(v, string(value))
+	case bool:
+		if v.Kind() == reflect.Bool {
+			v.SetBool(value)
+			return nil
+		}
+	case []any:
+		if v.Kind() == reflect.Slice {
+			return d.setList(v, value)
+		}
+	case *Object:
+		switch {
+		case len(value.Repeated) > 0:
+			return fmt.Errorf("member %q stands there twice", value.Repeated[0])
+		case v.Kind() == reflect.Struct:
+			return d.setFields(v, value)
+		case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
+			return d.setMap(v, value)
+		}
+	}
+	return wrongType(v, value)
+}
+
+func wrongType(v reflect.Value, value any) error {
+	name := map[reflect.Type]string{
+		reflect.TypeFor[*Object](): "an object",
+		reflect.TypeFor[[]any]():   "a list",
+		reflect.TypeFor[string]():  "a string",
+		reflect.TypeFor[Number]():  "a number",
+		reflect.TypeFor[bool]():    "true or false",
+	}[reflect.TypeOf(value)]
+	return fmt.Errorf("%s where a %s has to be", name, v.Type())
+}
+
+func (d *decoder) setText(v reflect.Value, text string) error {
+	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+		return u.UnmarshalText([]byte(text))
+	}
+	if v.Kind() != reflect.String {
+		return wrongType(v, text)
+	}
+	v.SetString(text)
+	return nil
+}
+
+func setNumber(v reflect.Value, text string) error {
+	var err error
+	switch v.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		var n int64
+		n, err = strconv.ParseInt(text, 10, v.Type().Bits())
+		v.SetInt(n)
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		var n uint64
+		n, err = strconv.ParseUint(text, 10, v.Type().Bits())
+		v.SetUint(n)
+	case reflect.Float64:
+		var f float64
+		f, err = strconv.ParseFloat(text, 64)
+		v.SetFloat(f)
+	default:
+		return wrongType(v, Number(text))
+	}
+	if err != nil {
+		return fmt.Errorf("%s is no %s", text, v.Type())
+	}
+	return nil
+}
+
+func (d *decoder) setList(v reflect.Value, list []any) error {
+	v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
+	for i, value := range list {
+		if err := d.set(v.Index(i), value); err != nil {
+			return fmt.Errorf("[%d]: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (d *decoder) setFields(v reflect.Value, o *Object) error {
+	for _, f := range d.types.of(v.Type()).fields {
+		for i := range o.Members {
+			if o.Members[i].Name != f.name {
+				continue
+			}
+			if err := d.set(v.Field(f.index), o.Members[i].Value); err != nil {
+				return fmt.Errorf("%s: %w", f.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *decoder) setMap(v reflect.Value, o *Object) error {
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(o.Members)))
+	for _, m := range o.Members {
+		element := reflect.New(v.Type().Elem()).Elem()
+		if err := d.set(element, m.Value); err != nil {
+			return fmt.Errorf("%s: %w", m.Name, err)
+		}
+		v.SetMapIndex(reflect.ValueOf(m.Name).Convert(v.Type().Key()), element)
+	}
+	return nil
+}
