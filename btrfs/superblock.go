@@ -1,0 +1,61 @@
+package btrfs
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+)
+
+// The first superblock and its fields: struct btrfs_super_block of
+// linux/btrfs_tree.h.
+const (
+	superblockOffset = 64 << 10
+	superblockSize   = 4096
+	superblockMagic  = "_BHRfS_M"
+
+	superblockUUIDAt  = 0x20
+	superblockMagicAt = 0x40
+	superblockLogAt   = 0x60
+	superblockLabelAt = 0x12b
+	superblockLabel   = 256
+)
+
+// Superblock is what a device tells of its file system without being mounted.
+type Superblock struct {
+	UUID  UUID
+	Label string
+	// HasLog: the last mount ended in a power cut, and there are fsyncs that
+	// the next mount replays, unless it has the option rescue=nologreplay.
+	HasLog bool
+}
+
+// ReadSuperblock reads the first superblock of a device or image. It fails
+// with [ErrNotBtrfs] when there is none. Nothing is verified: it is for people
+// who look for their file system.
+func ReadSuperblock(path string) (Superblock, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return Superblock{}, err
+	}
+	defer f.Close()
+	block := make([]byte, superblockSize)
+	if _, err := f.ReadAt(block, superblockOffset); err == io.EOF {
+		return Superblock{}, fmt.Errorf("%s: %w", path, ErrNotBtrfs)
+	} else if err != nil {
+		return Superblock{}, err
+	}
+	return parseSuperblock(path, block)
+}
+
+func parseSuperblock(path string, block []byte) (s Superblock, err error) {
+	if string(block[superblockMagicAt:][:len(superblockMagic)]) != superblockMagic {
+		return s, fmt.Errorf("%s: %w", path, ErrNotBtrfs)
+	}
+	copy(s.UUID[:], block[superblockUUIDAt:])
+	label, _, _ := bytes.Cut(block[superblockLabelAt:][:superblockLabel], []byte{0})
+	s.Label = string(label)
+	s.HasLog = binary.LittleEndian.Uint64(block[superblockLogAt:]) != 0
+	return s, nil
+}
