@@ -25,6 +25,11 @@ type Facts struct {
 	// Newest is meta.json of the newest archived root, nil when there is none
 	// or it cannot be read. It tells which boot the present root was made for.
 	Newest *archive.Info
+	// Unsealed are the members of the newest archived root, that of number
+	// UnsealedNumber, which can be written to: the run that archived it came no
+	// further.
+	Unsealed       []MemberFacts
+	UnsealedNumber uint64
 }
 
 // MemberFacts is one subvolume that is to be made fresh.
@@ -40,6 +45,14 @@ type MemberFacts struct {
 type Identity struct {
 	ID   uint64
 	UUID btrfs.UUID
+}
+
+// String is what it is called in debug lines; a nil Identity is nothing.
+func (i *Identity) String() string {
+	if i == nil {
+		return "not there"
+	}
+	return fmt.Sprintf("id %d, uuid %s", i.ID, i.UUID)
 }
 
 // NextFacts is a rollback that was begun and not ended.
@@ -139,7 +152,7 @@ func (f *Facts) readArchive(topFd int, name string) error {
 	}
 	if len(numbers) > 0 {
 		f.Highest = numbers[len(numbers)-1]
-		f.Newest = readNewest(fd, f.Highest)
+		f.readNewest(fd, f.Highest)
 	}
 	if trash, err := sys.OpenComponent(fd, archive.Trash, unix.O_RDONLY|unix.O_DIRECTORY); err == nil {
 		defer unix.Close(trash)
@@ -147,7 +160,11 @@ func (f *Facts) readArchive(topFd int, name string) error {
 			f.Highest = max(f.Highest, numbers[len(numbers)-1])
 		}
 	}
-	f.Used = max(f.Highest, archive.LastSequence(fd))
+	last, err := archive.LastSequence(fd)
+	if err != nil {
+		return err
+	}
+	f.Used = max(f.Highest, last)
 	f.Next, err = readNext(fd)
 	if f.Next != nil && f.Next.Info != nil {
 		f.Used = max(f.Used, f.Next.Info.Sequence)
@@ -155,19 +172,34 @@ func (f *Facts) readArchive(topFd int, name string) error {
 	return err
 }
 
-// readNewest is best effort: without it the archive knows less about the root
-// that is moved into it, nothing else.
-func readNewest(archiveFd int, number uint64) *archive.Info {
+// readNewest looks at the newest archived root. It is best effort: without it
+// the archive knows less about the root that is moved into it, and an old root
+// stays writable, nothing else.
+func (f *Facts) readNewest(archiveFd int, number uint64) {
 	fd, err := sys.OpenComponent(archiveFd, archive.DirectoryName(number), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return nil
+		return
 	}
 	defer unix.Close(fd)
-	info, err := archive.ReadInfo(fd)
-	if err != nil {
-		return nil
+	if info, err := archive.ReadInfo(fd); err == nil {
+		f.Newest = info
 	}
-	return info
+	f.UnsealedNumber = number
+	for _, m := range f.Members {
+		if isWritable(fd, m.Name) {
+			f.Unsealed = append(f.Unsealed, MemberFacts{Name: m.Name})
+		}
+	}
+}
+
+func isWritable(dir int, subvolume string) bool {
+	fd, err := sys.OpenComponent(dir, subvolume, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	flags, err := btrfs.GetFlags(fd)
+	return err == nil && !flags.IsReadOnly()
 }
 
 func readNext(archiveFd int) (*NextFacts, error) {

@@ -69,6 +69,10 @@ func (h *Host) boot() archive.Boot {
 // info announces a change of state before it is made.
 func (h *Host) info(format string, args ...any) { h.Log.Log(kmsg.Info, format, args...) }
 
+// debug says what only matters to somebody who looks for a fault:
+// ebb.log=debug.
+func (h *Host) debug(format string, args ...any) { h.Log.Log(kmsg.Debug, format, args...) }
+
 // refusal says what was left undone, and why.
 func (h *Host) refusal(format string, args ...any) { h.Log.Log(kmsg.Refusal, format, args...) }
 

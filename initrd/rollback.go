@@ -104,6 +104,10 @@ func (r *RollbackRecord) summary() string {
 	return fmt.Sprintf("the root is fresh (%.3f s)", r.Seconds)
 }
 
+// StepOpen is the step of the record in which the file system is opened: its
+// first mount, so the one that replays its log.
+const StepOpen = "open"
+
 // rollback is one run.
 type rollback struct {
 	host   *Host
@@ -113,6 +117,8 @@ type rollback struct {
 
 func (r *rollback) run() error {
 	wish := rollbackWish(r.host.CommandLine)
+	r.host.debug("root of kind %s on %q, subvolume %q, blank %q, archive %q; wish: keep %v, copy of %d",
+		r.root.Kind, r.root.Device, r.root.Subvolume, r.root.Blank, r.root.Archive, wish.keep, wish.copyOf)
 	if r.root.Kind == config.KindNone {
 		r.record.State = StateDone
 		return nil
@@ -134,7 +140,7 @@ func (r *rollback) runBtrfs(copyOf uint64) error {
 	if err != nil {
 		return err
 	}
-	top, err := timed(r, "open", func() (int, error) { return openTopLevel(r.root) })
+	top, err := timed(r, StepOpen, func() (int, error) { return openTopLevel(r.root) })
 	if err != nil {
 		return err
 	}
@@ -153,6 +159,7 @@ func (r *rollback) guardBeforeOpening() (table []mounts.MountInfo, err error) {
 	if err := guardHibernation(r.host.CommandLine, systemResumeSources()); err != nil {
 		return nil, err
 	}
+	r.host.debug("no hibernation image is pending, as far as the kernel command line, /sys/power/resume and EFI tell")
 	if table, err = mounts.ReadMountInfo(); err != nil {
 		return nil, err
 	}
@@ -201,7 +208,16 @@ func (r *rollback) look(x *executor, copyOf uint64, guard func([]MemberFacts) er
 	if err != nil {
 		return err
 	}
+	r.debugFacts(x.facts)
 	return guard(x.facts.Members)
+}
+
+// debugFacts says what the plan is made from.
+func (r *rollback) debugFacts(f *Facts) {
+	r.host.debug("archive there: %v, highest number %d, highest ever %d, unfinished rollback: %v", f.ArchiveExists, f.Highest, f.Used, f.Next != nil)
+	for _, m := range f.Members {
+		r.host.debug("%s: subvolume %q is %s, %q is %s", m.Name, m.Path, m.Live, m.From, m.Blank)
+	}
 }
 
 // carryOut makes the steps, each announced before. Once the fresh root is in
@@ -282,6 +298,8 @@ func (r *rollback) verify(top int) error {
 func timed[T any](r *rollback, name string, do func() (T, error)) (T, error) {
 	start := time.Now()
 	result, err := do()
-	r.record.Steps = append(r.record.Steps, StepRecord{Name: name, Seconds: secondsSince(start)})
+	step := StepRecord{Name: name, Seconds: secondsSince(start)}
+	r.record.Steps = append(r.record.Steps, step)
+	r.host.debug("%s took %.6f s", name, step.Seconds)
 	return result, err
 }
