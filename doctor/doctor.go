@@ -1,0 +1,301 @@
+// Package doctor finds out what is wrong with a machine, and says what to type
+// next: in the running system, and most of all in the emergency shell, where
+// there is nothing but the binary, its config, and a person in a hurry.
+//
+// It changes nothing, and it goes on after whatever it finds: one fault is
+// seldom alone.
+package doctor
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+// Level says how bad a finding is.
+type Level string
+
+// The levels.
+const (
+	Fault   Level = "fault"   // the next boot, or this one, will not do what it should
+	Warning Level = "warning" // it works, and may not for ever
+	Note    Level = "note"    // good to know
+)
+
+// Finding is one thing that was found, and what to do about it.
+type Finding struct {
+	Level Level    `json:"level"`
+	Text  string   `json:"text"`
+	Type  []string `json:"type,omitempty"` // what to type next, a line each
+}
+
+// Examination is what the doctor looks at.
+type Examination struct {
+	Host   *initrd.Host
+	Config *config.Config // nil when it cannot be read
+	// ConfigError is why there is no Config.
+	ConfigError error
+	ConfigPath  string
+	// Root is the directory that the root is, or will be, mounted on.
+	Root string
+	// Disks is where udev's links to disks are, /dev/disk.
+	Disks string
+
+	findings []Finding
+}
+
+// Run makes the examination and returns what was found, faults first.
+func (x *Examination) Run() []Finding {
+	x.findings = []Finding{}
+	x.examineKernel()
+	if x.Config == nil {
+		x.examineConfigError()
+		return x.findings
+	}
+	if x.Config.Root.Kind == config.KindBtrfs && x.examineDevice() {
+		x.examineFileSystem()
+	}
+	x.examineStores()
+	x.examineStatus()
+	slices.SortStableFunc(x.findings, func(a, b Finding) int { return rank(a.Level) - rank(b.Level) })
+	return x.findings
+}
+
+func rank(l Level) int { return slices.Index([]Level{Fault, Warning, Note}, l) }
+
+// Sound reports whether no finding is a fault.
+func Sound(findings []Finding) bool {
+	return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Level == Fault })
+}
+
+func (x *Examination) add(level Level, text string, commands ...string) {
+	x.findings = append(x.findings, Finding{level, text, commands})
+}
+
+func (x *Examination) examineKernel() {
+	if problem, fixed := judgeKernel(x.Host.Kernel); problem != "" {
+		x.add(Warning, fmt.Sprintf("kernel %s: %s; fixed in %s", x.Host.Kernel, problem, fixed))
+	}
+}
+
+func (x *Examination) examineConfigError() {
+	var problems config.Problems
+	if !errors.As(x.ConfigError, &problems) {
+		x.add(Fault, fmt.Sprintf("%s: %v", x.ConfigPath, x.ConfigError))
+		return
+	}
+	for _, p := range problems {
+		x.add(Fault, fmt.Sprintf("%s: %s", x.ConfigPath, p))
+	}
+	x.add(Note, "an earlier generation of the system has an earlier config: choose it in the boot menu")
+}
+
+// examineDevice reports whether the root's device is there.
+func (x *Examination) examineDevice() bool {
+	device := x.Config.Root.Device
+	_, err := os.Stat(device)
+	if err == nil {
+		return true
+	}
+	x.add(Fault, fmt.Sprintf("the root's device %s is not there: %v", device, err), x.otherDevices()...)
+	return false
+}
+
+// otherDevices are the names that disks have here, and what is on them.
+func (x *Examination) otherDevices() (lines []string) {
+	links, _ := filepath.Glob(filepath.Join(x.Disks, "by-*", "*"))
+	mapped, _ := filepath.Glob(filepath.Join(filepath.Dir(x.Disks), "mapper", "*"))
+	for _, link := range append(links, mapped...) {
+		if s, err := btrfs.ReadSuperblock(link); err == nil {
+			lines = append(lines, fmt.Sprintf("# btrfs, label %q, uuid %s: %s", s.Label, s.UUID, link))
+		}
+	}
+	if lines == nil {
+		return []string{"ls -l " + x.Disks + "/by-*    # no disk with a btrfs is here: is it encrypted and not open, or its driver not in the initrd?"}
+	}
+	return lines
+}
+
+// examineFileSystem looks at what is on the root's device.
+func (x *Examination) examineFileSystem() {
+	root := &x.Config.Root
+	err := initrd.WithTopLevel(root, func(top int) error {
+		x.examineSpace(top)
+		x.examineArchive(top)
+		return x.examineSubvolumes(top)
+	})
+	if err != nil {
+		x.add(Fault, fmt.Sprintf("the file system on %s cannot be looked at: %v", root.Device, err),
+			"dmesg | tail -n 30", "btrfs check --readonly "+root.Device)
+		return
+	}
+	x.examineLog()
+	if _, err := x.Host.PlanRollback(x.Config); errors.Is(err, initrd.ErrRefused) && x.Host.Stage1 {
+		x.add(Fault, fmt.Sprintf("a rollback would refuse: %v", err), asComment(initrd.Hint(err)))
+	}
+}
+
+func asComment(hint string) string { return "# " + hint }
+
+// examineLog recognises a log that cannot be replayed: what is fsynced between
+// two commits is written there, and a mount that fails over it fails for ever.
+func (x *Examination) examineLog() {
+	device := x.Config.Root.Device
+	s, err := btrfs.ReadSuperblock(device)
+	if err != nil || !s.HasLog || !x.openFailed() {
+		return
+	}
+	x.add(Fault, "the file system can be read but not mounted, and it has a log: probably the log cannot be replayed",
+		"# What was fsynced in the last seconds before the power cut is in that log alone.",
+		"mkdir -p /tmp/top && mount -o ro,rescue=nologreplay,subvolid=5 "+device+" /tmp/top",
+		"# Copy away what you cannot do without, from /tmp/top, then:",
+		"umount /tmp/top && btrfs rescue zero-log "+device+" && systemctl reboot")
+}
+
+// openFailed reports whether the rollback of this boot failed at the mount.
+func (x *Examination) openFailed() bool {
+	record, err := initrd.ReadRecord(x.Host.RunDir, x.Host.BootID)
+	if err != nil || record.Rollback == nil || record.Rollback.State != initrd.StateFailed {
+		return false
+	}
+	steps := record.Rollback.Steps
+	return len(steps) > 0 && steps[len(steps)-1].Name == initrd.StepOpen
+}
+
+// lowPercent is how little free space is worth a word.
+const lowPercent = 3
+
+func (x *Examination) examineSpace(top int) {
+	free, err := roots.FreePercent(top)
+	if err != nil || free > lowPercent {
+		return
+	}
+	x.add(Warning, fmt.Sprintf("only %d %% of the file system is free; a rollback needs a little", free),
+		"ebb prune", "ebb roots delete N")
+}
+
+func (x *Examination) examineArchive(top int) {
+	name := x.Config.Root.Archive
+	fd, err := archive.Open(top, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		x.add(Note, fmt.Sprintf("no root has been archived yet: %q is not there", name))
+		return
+	}
+	if err != nil {
+		x.add(Fault, err.Error(), asComment("a rollback needs the archive: move away what is in its place"))
+		return
+	}
+	defer unix.Close(fd)
+	if st, err := sys.Stat(fd); err == nil && st.UID != 0 {
+		x.add(Fault, fmt.Sprintf("the archive %q belongs to user %d", name, st.UID), asComment("move it away; ebb makes a new one"))
+	}
+	if _, err := sys.StatComponent(fd, archive.Next); err == nil {
+		x.add(Note, fmt.Sprintf("a rollback was interrupted: %q is there; the next one finishes it", path.Join(name, archive.Next)),
+			"ebb plan    # says how")
+	}
+	list, err := roots.List(top, name)
+	if err != nil {
+		x.add(Warning, err.Error())
+	}
+	for _, r := range list {
+		if r.Damage != "" {
+			x.add(Warning, fmt.Sprintf("archived root %d: %s", r.Number, r.Damage), fmt.Sprintf("ebb roots delete --damaged %d", r.Number))
+		}
+	}
+}
+
+// examineSubvolumes compares the names in the config with those on the disk.
+func (x *Examination) examineSubvolumes(top int) error {
+	root := &x.Config.Root
+	listing, err := btrfs.List(top)
+	if err != nil {
+		return err
+	}
+	there := map[string]btrfs.Subvolume{}
+	for _, s := range listing {
+		if p, err := listing.Path(s.ID); err == nil {
+			there[p] = s
+		}
+	}
+	for _, m := range append([]config.Also{{Name: archive.Root, Subvolume: root.Subvolume, Blank: root.Blank}}, root.Also...) {
+		if _, ok := there[m.Subvolume]; !ok {
+			x.add(Warning, fmt.Sprintf("there is no subvolume %q; a rollback makes it anew", m.Subvolume), x.otherSubvolumes(there)...)
+		}
+		blank, ok := there[m.Blank]
+		switch {
+		case m.Blank == "":
+		case !ok:
+			x.add(Note, fmt.Sprintf("there is no %q: a fresh %q is empty", m.Blank, m.Subvolume))
+		case !blank.Flags.IsReadOnly():
+			x.add(Warning, fmt.Sprintf("%q is writable: what changes in it is in every new %q", m.Blank, m.Subvolume),
+				"btrfs property set TOP/"+m.Blank+" ro true    # TOP: where subvolid=5 is mounted")
+		}
+	}
+	return nil
+}
+
+// otherSubvolumes are those that a name in the config may have been meant for.
+func (x *Examination) otherSubvolumes(there map[string]btrfs.Subvolume) (lines []string) {
+	for name := range there {
+		if name != "." && !strings.HasPrefix(name, x.Config.Root.Archive+"/") && strings.Count(name, "/") < 2 {
+			lines = append(lines, "# there is "+name)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// examineStores looks whether each store is a mount of its own.
+func (x *Examination) examineStores() {
+	for i := range x.Config.Stores {
+		where := filepath.Join(x.Root, x.Config.Stores[i].Path)
+		st, err := statPath(where)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			x.add(Fault, fmt.Sprintf("the store %s is not there", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
+		case err != nil:
+			x.add(Fault, fmt.Sprintf("the store %s: %v", where, err))
+		case !st.IsMountRoot() && x.Config.Root.Kind != config.KindNone:
+			x.add(Fault, fmt.Sprintf("the store %s is not mounted", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
+		}
+	}
+}
+
+func statPath(p string) (sys.Status, error) {
+	fd, err := sys.OpenDirectory(p)
+	if err != nil {
+		return sys.Status{}, err
+	}
+	defer unix.Close(fd)
+	return sys.Stat(fd)
+}
+
+// examineStatus takes over what "ebb status" has to say.
+func (x *Examination) examineStatus() {
+	status, err := x.Host.Status(x.Config, x.Root)
+	if err != nil {
+		x.add(Fault, err.Error())
+		return
+	}
+	for _, p := range status.Problems {
+		var commands []string
+		if p.Hint != "" {
+			commands = []string{asComment(p.Hint)}
+		}
+		x.add(Fault, p.Text, commands...)
+	}
+}
