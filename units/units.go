@@ -6,15 +6,17 @@ import "embed"
 
 // Files are the unit files, by their names.
 //
-//go:embed *.service
+//go:embed *.service *.timer
 var Files embed.FS
 
 // The names of the units.
 const (
-	Rollback = "ebb-rollback.service" // stage 1
-	Failure  = "ebb-failure.service"  // stage 1, when Rollback fails or cannot be started
-	Mount    = "ebb-mount.service"    // stage 1
-	Required = "ebb-required.service" // stage 1, where there are required entries
-	Sync     = "ebb-sync.service"     // stage 2
-	Status   = "ebb-status.service"   // stage 2
+	Rollback   = "ebb-rollback.service" // stage 1
+	Failure    = "ebb-failure.service"  // stage 1, when Rollback fails or cannot be started
+	Mount      = "ebb-mount.service"    // stage 1
+	Required   = "ebb-required.service" // stage 1, where there are required entries
+	Sync       = "ebb-sync.service"     // stage 2
+	Status     = "ebb-status.service"   // stage 2
+	Prune      = "ebb-prune.service"    // stage 2, where there is an archive; started by PruneTimer
+	PruneTimer = "ebb-prune.timer"      // stage 2
 )
