@@ -27,8 +27,12 @@ func newPalette(w io.Writer) palette {
 	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return palette{}
 	}
+	return palette{on: isTerminal(f)}
+}
+
+func isTerminal(f *os.File) bool {
 	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return palette{on: err == nil}
+	return err == nil
 }
 
 func (p palette) good(s string) string { return p.paint("32", s) }

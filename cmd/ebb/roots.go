@@ -1,46 +1,246 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/roots"
 )
 
-// runRoots lists the archive. The file system is looked at through a mount of
-// its own, so it works wherever the device is there: in the running system and
-// in any shell.
+// archiveCommand is one run of "ebb roots".
+type archiveCommand struct {
+	*invocation
+	host      *initrd.Host
+	root      *config.Root
+	yes       bool
+	damaged   bool
+	subvolume string
+}
+
+// archiveVerb is a verb of "ebb roots": what it needs behind it, and what does
+// it.
+type archiveVerb struct {
+	name        string
+	least, most int
+	run         func(a *archiveCommand, args []string) error
+}
+
+func archiveVerbs() []archiveVerb {
+	return []archiveVerb{
+		{"list", 0, 0, (*archiveCommand).list},
+		{"pin", 1, 2, (*archiveCommand).pin},
+		{"unpin", 1, 1, (*archiveCommand).unpin},
+		{"delete", 1, -1, (*archiveCommand).delete},
+		{"mount", 2, 2, (*archiveCommand).mount},
+		{"umount", 1, 1, (*archiveCommand).unmount},
+	}
+}
+
+// runRoots looks at the archive and works on it. The file system is reached
+// through a mount of its own, so it works wherever the device is there: in the
+// running system and in any shell.
 func runRoots(i *invocation, args []string) error {
+	a := &archiveCommand{invocation: i}
 	f := i.flags()
-	f.BoolVar(&i.json, "json", false, "print JSON")
-	if _, err := i.parse(f, args, 0, 0); err != nil {
+	f.BoolVar(&i.json, "json", false, "print JSON (list)")
+	f.BoolVar(&i.dryRun, "dry-run", false, "only say what would be done")
+	f.BoolVar(&a.yes, "yes", false, "do not ask before a deletion")
+	f.BoolVar(&a.damaged, "damaged", false, "delete also a root whose meta.json cannot be read")
+	f.StringVar(&a.subvolume, "subvolume", "root", "mount the subvolume `NAME` of the archived root")
+	rest, err := i.parse(f, args, 0, -1)
+	if err != nil {
+		return err
+	}
+	verb, rest, err := findVerb(rest)
+	if err != nil {
 		return err
 	}
 	cfg, err := i.config()
 	if err != nil {
 		return err
 	}
-	if cfg.Root.Kind != config.KindBtrfs {
-		return fmt.Errorf("a root of kind %s has no archive", cfg.Root.Kind)
+	if a.root, err = archiveOf(cfg); err != nil {
+		return err
 	}
+	if a.host, err = i.host("/sysroot"); err != nil {
+		return err
+	}
+	return verb.run(a, rest)
+}
+
+func findVerb(args []string) (verb archiveVerb, rest []string, err error) {
+	name := "list"
+	if len(args) > 0 {
+		name, rest = args[0], args[1:]
+	}
+	var known []string
+	for _, v := range archiveVerbs() {
+		known = append(known, v.name)
+		if v.name != name {
+			continue
+		}
+		if len(rest) < v.least || v.most >= 0 && len(rest) > v.most {
+			return v, nil, &usageError{fmt.Sprintf("%d arguments for %s", len(rest), name)}
+		}
+		return v, rest, nil
+	}
+	return verb, nil, &usageError{fmt.Sprintf("%s is none of %s", kmsg.Quote(name), strings.Join(known, ", "))}
+}
+
+// parseNumber reads the number of an archived root, with or without the zeros
+// that its directory has.
+func parseNumber(text string) (uint64, error) {
+	number, err := strconv.ParseUint(text, 10, 63)
+	if err != nil || number == 0 {
+		return 0, &usageError{fmt.Sprintf("%s is not the number of an archived root", kmsg.Quote(text))}
+	}
+	return number, nil
+}
+
+// change announces what is done to one root, and does it unless this is a dry
+// run.
+func (a *archiveCommand) change(text string, work func(top int) error) error {
+	if a.dryRun {
+		fmt.Fprintf(a.stdout, "would be %s\n", text)
+		return nil
+	}
+	a.log.Log(kmsg.Info, "%s", text)
+	return a.host.ChangeTopLevel(a.root, work)
+}
+
+func (a *archiveCommand) pin(args []string) error {
+	number, err := parseNumber(args[0])
+	if err != nil {
+		return err
+	}
+	why := strings.Join(args[1:], " ")
+	return a.change(fmt.Sprintf("pinning root %d", number), func(top int) error {
+		return roots.SetPin(top, a.root.Archive, number, why)
+	})
+}
+
+func (a *archiveCommand) unpin(args []string) error {
+	number, err := parseNumber(args[0])
+	if err != nil {
+		return err
+	}
+	return a.change(fmt.Sprintf("unpinning root %d", number), func(top int) error {
+		return roots.RemovePin(top, a.root.Archive, number)
+	})
+}
+
+// delete deletes the roots that were named, pinned ones not. It asks before:
+// there is no way back.
+func (a *archiveCommand) delete(args []string) error {
+	numbers := make([]uint64, len(args))
+	for n, text := range args {
+		number, err := parseNumber(text)
+		if err != nil {
+			return err
+		}
+		numbers[n] = number
+	}
+	if !a.dryRun && !a.yes {
+		if err := a.ask(fmt.Sprintf("Delete the archived roots %v for good?", numbers)); err != nil {
+			return err
+		}
+	}
+	return a.change(fmt.Sprintf("deleting the roots %v", numbers), func(top int) error { return a.deleteRoots(top, numbers) })
+}
+
+func (a *archiveCommand) deleteRoots(top int, numbers []uint64) error {
+	list, err := roots.List(top, a.root.Archive)
+	if err != nil {
+		return err
+	}
+	remover, err := a.remover(a.root)
+	if err != nil {
+		return err
+	}
+	if err := remover.Open(top, a.root.Archive); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return &roots.NotThereError{Number: numbers[0]}
+		}
+		return err
+	}
+	defer remover.Close()
+	for _, number := range numbers {
+		for _, r := range list {
+			if r.Number == number && r.Pin != nil {
+				return fmt.Errorf("root %d is pinned (%s): ebb roots unpin %d gives it back", number, r.Pin.Why, number)
+			}
+		}
+		if err := remover.Trash(number, a.damaged); err != nil {
+			return err
+		}
+	}
+	_, err = remover.EmptyTrash()
+	return err
+}
+
+// ask wants a yes from a person at a terminal.
+func (a *archiveCommand) ask(question string) error {
+	if !isTerminal(os.Stdin) {
+		return &usageError{"nobody is there to confirm it: --yes does it without a question"}
+	}
+	fmt.Fprintf(a.stdout, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "y" {
+		return errors.New("nothing was deleted")
+	}
+	return nil
+}
+
+func (a *archiveCommand) mount(args []string) error {
+	number, err := parseNumber(args[0])
+	if err != nil {
+		return err
+	}
+	if a.dryRun {
+		fmt.Fprintf(a.stdout, "would be mounting root %d on %s\n", number, kmsg.Quote(args[1]))
+		return nil
+	}
+	if err := initrd.MountArchived(a.root, number, a.subvolume, args[1]); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "Root %d is on %s, read-only. ebb roots umount %s takes it away.\n", number, kmsg.Quote(args[1]), kmsg.Quote(args[1]))
+	return nil
+}
+
+func (a *archiveCommand) unmount(args []string) error {
+	if a.dryRun {
+		fmt.Fprintf(a.stdout, "would be unmounting %s\n", kmsg.Quote(args[0]))
+		return nil
+	}
+	return initrd.UnmountArchived(a.root, args[0])
+}
+
+func (a *archiveCommand) list([]string) error {
 	var list []roots.Root
-	err = initrd.WithTopLevel(&cfg.Root, func(top int) (err error) {
-		list, err = roots.List(top, cfg.Root.Archive)
+	err := initrd.WithTopLevel(a.root, func(top int) (err error) {
+		list, err = roots.List(top, a.root.Archive)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	if i.json {
-		return printJSON(i.stdout, struct {
+	if a.json {
+		return printJSON(a.stdout, struct {
 			Archive string       `json:"archive"`
 			Roots   []roots.Root `json:"roots"`
-		}{cfg.Root.Archive, list})
+		}{a.root.Archive, list})
 	}
-	i.printRoots(cfg.Root.Archive, list)
+	a.printRoots(a.root.Archive, list)
 	return nil
 }
 
@@ -77,6 +277,9 @@ func describeSubvolumes(r roots.Root) string {
 	}
 	if r.Damage != "" {
 		text += " (" + r.Damage + ")"
+	}
+	if r.Pin != nil {
+		text += " (pinned: " + kmsg.Quote(r.Pin.Why) + ")"
 	}
 	return text
 }

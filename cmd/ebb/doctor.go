@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/ebb-nix/ebb/doctor"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+)
+
+func runDoctor(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	root := f.String("root", "", "`DIR` that the root is on (/sysroot in the initrd, / elsewhere)")
+	if _, err := i.parse(f, args, 0, 0); err != nil {
+		return err
+	}
+	if *root == "" {
+		*root = "/"
+		if inInitrd() {
+			*root = "/sysroot"
+		}
+	}
+	host, err := i.host("/sysroot")
+	if err != nil {
+		return err
+	}
+	x := &doctor.Examination{Host: host, ConfigPath: i.configPath, Root: *root, Disks: "/dev/disk"}
+	x.Config, x.ConfigError = i.config()
+	findings := x.Run()
+	if i.json {
+		err = printJSON(i.stdout, struct {
+			OK       bool             `json:"ok"`
+			Findings []doctor.Finding `json:"findings"`
+		}{doctor.Sound(findings), findings})
+	} else {
+		i.printFindings(findings)
+	}
+	if err == nil && !doctor.Sound(findings) {
+		return errProblems
+	}
+	return err
+}
+
+func (i *invocation) printFindings(findings []doctor.Finding) {
+	paint := newPalette(i.stdout)
+	for _, f := range findings {
+		level := string(f.Level)
+		if f.Level == doctor.Fault {
+			level = paint.bad(level)
+		}
+		fmt.Fprintf(i.stdout, "%s: %s\n", level, kmsg.Quote(f.Text))
+		for _, line := range f.Type {
+			fmt.Fprintf(i.stdout, "    %s\n", kmsg.Quote(line))
+		}
+	}
+	if doctor.Sound(findings) {
+		fmt.Fprintln(i.stdout, paint.good("No fault was found."))
+	}
+}

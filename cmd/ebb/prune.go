@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+// prune is one run of the command.
+type prune struct {
+	*invocation
+	root       *config.Root
+	bootID     string
+	rollback   time.Time // of this boot, zero when not known
+	trustClock bool
+	wait       bool
+}
+
+func runPrune(i *invocation, args []string) error {
+	p := &prune{invocation: i}
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	f.BoolVar(&i.dryRun, "dry-run", false, "say what would go and why, change nothing")
+	f.BoolVar(&p.wait, "wait", false, "wait until the kernel has freed the space")
+	f.BoolVar(&p.trustClock, "trust-clock", false, "believe the clock, also after a jump")
+	if _, err := i.parse(f, args, 0, 0); err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	if err != nil {
+		return err
+	}
+	if p.root, err = archiveOf(cfg); err != nil {
+		return err
+	}
+	host, err := i.host("/")
+	if err != nil {
+		return err
+	}
+	p.bootID = host.BootID
+	if record, err := initrd.ReadRecord(host.RunDir, host.BootID); err == nil && record.Rollback != nil {
+		p.rollback = record.Rollback.Started
+	}
+	if i.dryRun {
+		return initrd.WithTopLevel(p.root, p.plan)
+	}
+	return host.ChangeTopLevel(p.root, p.run)
+}
+
+// archiveOf returns the root of a config that has an archive.
+func archiveOf(cfg *config.Config) (*config.Root, error) {
+	if cfg.Root.Kind != config.KindBtrfs {
+		return nil, fmt.Errorf("a root of kind %s has no archive", cfg.Root.Kind)
+	}
+	return &cfg.Root, nil
+}
+
+// judge asks the retention about every root in the archive.
+func (p *prune) judge(top int) ([]roots.Verdict, roots.Clock, error) {
+	var lastSeen time.Time
+	if fd, err := archive.Open(top, p.root.Archive); err == nil {
+		lastSeen = archive.LastClock(fd)
+		unix.Close(fd)
+	}
+	clock, err := roots.ReadClock(lastSeen, p.rollback)
+	if err != nil {
+		return nil, clock, err
+	}
+	if p.trustClock {
+		clock.Synchronized, clock.LastSeen = true, time.Time{}
+	}
+	list, err := roots.List(top, p.root.Archive)
+	return roots.Retain(list, p.root.Keep, clock, p.bootID), clock, err
+}
+
+func (p *prune) plan(top int) error {
+	verdicts, _, err := p.judge(top)
+	if err != nil {
+		return err
+	}
+	free, err := roots.FreePercent(top)
+	if err != nil {
+		return err
+	}
+	return p.print(&roots.Report{Verdicts: verdicts, Deleted: []uint64{}, FreePercent: free})
+}
+
+func (p *prune) run(top int) error {
+	remover, err := p.remover(p.root)
+	if err != nil {
+		return err
+	}
+	err = remover.Open(top, p.root.Archive)
+	if errors.Is(err, fs.ErrNotExist) {
+		return p.print(&roots.Report{Verdicts: []roots.Verdict{}, Deleted: []uint64{}, FreePercent: 100})
+	}
+	if err != nil {
+		return err
+	}
+	defer remover.Close()
+	verdicts, clock, err := p.judge(top)
+	if err != nil {
+		return err
+	}
+	report, err := remover.Prune(context.Background(), verdicts, p.root.Keep)
+	if believed(verdicts) {
+		err = errors.Join(err, remover.RememberClock(clock))
+	}
+	if p.wait {
+		err = errors.Join(err, waitCleaned(top))
+	}
+	return errors.Join(err, p.print(report))
+}
+
+// believed reports whether the clock kept no root from being judged by its age.
+func believed(verdicts []roots.Verdict) bool {
+	for _, v := range verdicts {
+		if v.Rule == roots.RuleClock {
+			return false
+		}
+	}
+	return true
+}
+
+// waitCleaned waits for everything that was ever deleted.
+func waitCleaned(top int) error {
+	if err := btrfs.Sync(top); err != nil {
+		return err
+	}
+	pending, err := btrfs.Deleted(top)
+	if err != nil {
+		return err
+	}
+	return btrfs.WaitCleaned(context.Background(), top, pending)
+}
+
+// remover deletes for this invocation, and says so in the log.
+func (i *invocation) remover(root *config.Root) (*roots.Remover, error) {
+	protected, err := initrd.Protected(root)
+	return &roots.Remover{
+		Protected: protected,
+		Members:   initrd.MemberNames(root),
+		Announce:  func(format string, arguments ...any) { i.log.Log(kmsg.Info, format, arguments...) },
+	}, err
+}
+
+func (p *prune) print(report *roots.Report) error {
+	if p.json {
+		return printJSON(p.stdout, report)
+	}
+	if len(report.Verdicts) == 0 {
+		fmt.Fprintln(p.stdout, "The archive is empty.")
+		return nil
+	}
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NUMBER\tVERDICT\tWHY\t")
+	short := report.FreePercent < p.root.Keep.MinFreePercent
+	for _, v := range report.Verdicts {
+		fmt.Fprintf(table, "%d\t%s\t%s\t\n", v.Number, p.verdict(v, report, short), kmsg.Quote(v.Reason))
+	}
+	table.Flush()
+	fmt.Fprintf(p.stdout, "\n%d %% of the space is free, %d %% is wanted.\n", report.FreePercent, p.root.Keep.MinFreePercent)
+	switch {
+	case p.dryRun:
+		fmt.Fprintln(p.stdout, "Nothing was changed; ebb prune deletes what goes.")
+	case report.Short:
+		fmt.Fprintln(p.stdout, "Nothing more may go: ebb roots unpin, a lower keep.count, or less data elsewhere would help.")
+	}
+	return nil
+}
+
+// verdict is one word on what becomes of a root.
+func (p *prune) verdict(v roots.Verdict, report *roots.Report, short bool) string {
+	for _, number := range report.Deleted {
+		if number == v.Number {
+			return "deleted"
+		}
+	}
+	switch {
+	case p.dryRun && v.Deletes():
+		return "goes"
+	case p.dryRun && short && v.DeletesForSpace():
+		return "goes, as long as space is short"
+	case v.Deletes():
+		return "failed"
+	}
+	return "stays"
+}
