@@ -70,7 +70,7 @@ func Numbers(archiveFd int) ([]uint64, error) {
 
 // Names returns the names in an open directory, in no particular order.
 func Names(dirFd int) ([]string, error) {
-	fd, err := unix.Openat(dirFd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := sys.ReopenDirectory(dirFd, unix.O_RDONLY)
 	if err != nil {
 		return nil, fmt.Errorf("read directory: %w", err)
 	}
@@ -84,26 +84,28 @@ func Names(dirFd int) ([]string, error) {
 }
 
 // LastSequence returns the last number that was given out as the directory
-// remembers it, 0 when it does not.
-func LastSequence(archiveFd int) uint64 {
-	buf := make([]byte, 32)
-	n, err := unix.Fgetxattr(archiveFd, sequenceAttribute, buf)
-	if err != nil {
-		return 0
+// remembers it, 0 when it does not. Not to be able to ask is an error: a number
+// could be given out twice.
+func LastSequence(archiveFd int) (uint64, error) {
+	text, err := sys.GetXattr(archiveFd, sequenceAttribute)
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+		return 0, nil
 	}
-	number, err := strconv.ParseUint(string(buf[:n]), 10, 63)
 	if err != nil {
-		return 0
+		return 0, err
 	}
-	return number
+	number, err := strconv.ParseUint(string(text), 10, 63)
+	if err != nil {
+		return 0, nil // nothing that ebb has written
+	}
+	return number, nil
 }
 
 // SetLastSequence remembers the number. It becomes durable with the next
 // commit of the file system, which a rollback makes anyhow.
 func SetLastSequence(archiveFd int, number uint64) error {
-	err := unix.Fsetxattr(archiveFd, sequenceAttribute, strconv.AppendUint(nil, number, 10), 0)
-	if err != nil {
-		return fmt.Errorf("set %s to %d: %w", sequenceAttribute, number, err)
+	if err := sys.SetXattr(archiveFd, sequenceAttribute, strconv.AppendUint(nil, number, 10)); err != nil {
+		return fmt.Errorf("remember number %d: %w", number, err)
 	}
 	return nil
 }

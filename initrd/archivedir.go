@@ -59,8 +59,8 @@ func (x *executor) openArchive() (isThere bool, err error) {
 
 // protect takes everybody else's permissions off the archive.
 func (x *executor) protect(Step) error {
-	if err := unix.Fchmod(x.archive, 0o700); err != nil {
-		return fmt.Errorf("chmod archive %q: %w", x.root.Archive, err)
+	if err := sys.ChangeMode(x.archive, 0o700); err != nil {
+		return fmt.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil
 }
@@ -68,12 +68,12 @@ func (x *executor) protect(Step) error {
 // lockArchive keeps a second ebb out while this one works. The lock ends with
 // the descriptor, so a killed process leaves none.
 func (x *executor) lockArchive() error {
-	err := unix.Flock(x.archive, unix.LOCK_EX|unix.LOCK_NB)
+	err := sys.TryLock(x.archive)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return &refusal{reason: "another ebb is at work on this archive", hint: "wait for it, then look at ebb status"}
 	}
 	if err != nil {
-		return fmt.Errorf("lock archive %q: %w", x.root.Archive, err)
+		return fmt.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -34,7 +33,8 @@ func resolveDevice(device string) (string, error) {
 		return device, nil
 	}
 	if name, ok := strings.CutPrefix(resolved, "/dev/dm-"); ok {
-		if mapped := firstLine("/sys/block/dm-" + name + "/dm/name"); mapped != "" {
+		// Worst case of a name that cannot be read: mountinfo shows another one.
+		if mapped, _ := firstLine("/sys/block/dm-" + name + "/dm/name"); mapped != "" {
 			return "/dev/mapper/" + mapped, nil
 		}
 	}
@@ -89,8 +89,8 @@ func mountTopLevel(device string, options []sys.Option, attributes int) (int, er
 		return -1, fmt.Errorf("mount %s: %w", device, err)
 	}
 	// A mount descriptor is O_PATH, which ioctls refuse.
-	top, err := sys.OpenBeneath(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY)
-	return top, errors.Join(err, unix.Close(fd))
+	defer unix.Close(fd)
+	return sys.OpenBeneath(fd, ".", unix.O_RDONLY|unix.O_DIRECTORY)
 }
 
 // viewTopLevel opens the top-level subvolume for looking only. Nothing is

@@ -85,7 +85,17 @@ func guardLiveRoot(members []MemberFacts, table []mounts.MountInfo) error {
 			continue
 		}
 		for _, member := range members {
-			if member.Live != nil && within(strings.TrimPrefix(m.Root, "/"), member.Path) && isMountOf(m.MountPoint, member.Live.UUID) {
+			if member.Live == nil || !within(strings.TrimPrefix(m.Root, "/"), member.Path) {
+				continue
+			}
+			is, err := isMountOf(m.MountPoint, member.Live.UUID)
+			if err != nil {
+				return &refusal{
+					reason: fmt.Sprintf("cannot tell whether subvolume %q is mounted on %s: %v", member.Path, m.MountPoint, err),
+					hint:   "unmount it, or let the next boot make the rollback",
+				}
+			}
+			if is {
 				return &refusal{
 					reason: fmt.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
 					hint:   "unmount it, or let the next boot make the rollback",
@@ -98,16 +108,21 @@ func guardLiveRoot(members []MemberFacts, table []mounts.MountInfo) error {
 
 // isMountOf reports whether what is at target lies in the subvolume of that
 // uuid. Device numbers would not tell: btrfs shows another one in mountinfo
-// than in stat(2). Worst case of a target that cannot be opened: it is taken
-// for another file system's subvolume of the same name.
-func isMountOf(target string, subvolume btrfs.UUID) bool {
+// than in stat(2). A target that is not there is covered by another mount.
+func isMountOf(target string, subvolume btrfs.UUID) (bool, error) {
 	fd, err := unix.Open(target, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	defer unix.Close(fd)
 	info, err := btrfs.Info(fd)
-	return err == nil && info.UUID == subvolume
+	if errors.Is(err, btrfs.ErrNotBtrfs) || errors.Is(err, btrfs.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && info.UUID == subvolume, err
 }
 
 // within reports whether the clean path p is dir or lies below it.

@@ -49,19 +49,24 @@ func guardHibernation(p cmdline.Parameters, from resumeSources) error {
 	if _, set := p.Get(parameterNoResume); set {
 		return nil
 	}
-	if _, err := os.Stat(filepath.Join(from.efivars, hibernateLocation)); err == nil {
+	location := filepath.Join(from.efivars, hibernateLocation)
+	switch _, err := os.Stat(location); {
+	case err == nil:
 		return pendingImage("the EFI variable HibernateLocation")
+	case !errors.Is(err, fs.ErrNotExist):
+		return unknownImage(location, err)
 	}
-	for _, candidate := range resumeDevices(p, from) {
+	candidates, err := resumeDevices(p, from)
+	if err != nil {
+		return err
+	}
+	for _, candidate := range candidates {
 		pending, err := hasHibernationImage(candidate.path, candidate.pageOffset)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENXIO) {
 			continue // the kernel could not resume from it either
 		}
 		if err != nil {
-			return &refusal{
-				reason: fmt.Sprintf("cannot tell whether %s holds a hibernation image: %v", candidate.path, err),
-				hint:   "boot with \"noresume\" to give up an image that may be there",
-			}
+			return unknownImage(candidate.path, err)
 		}
 		if pending {
 			return pendingImage(candidate.path)
@@ -77,25 +82,37 @@ func pendingImage(where string) error {
 	}
 }
 
+func unknownImage(where string, err error) error {
+	return &refusal{
+		reason: fmt.Sprintf("cannot tell whether %s holds a hibernation image: %v", where, err),
+		hint:   "boot with \"noresume\" to give up an image that may be there",
+	}
+}
+
 // resumeDevice is a place that the kernel may resume from.
 type resumeDevice struct {
 	path       string
 	pageOffset int64 // of the swap header: that of a swap file, 0 for a partition
 }
 
-func resumeDevices(p cmdline.Parameters, from resumeSources) []resumeDevice {
-	var list []resumeDevice
+func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevice, err error) {
 	if value, ok := p.Get(parameterResume); ok && value != "" {
 		offset, _ := p.Get(parameterOffset)
 		list = append(list, resumeDevice{devicePath(value, from.dev), decimal(offset)})
 	}
 	// "major:minor", 0:0 when none is set (Documentation/ABI/testing/sysfs-power).
-	number := firstLine(filepath.Join(from.sysPower, "resume"))
+	number, err := firstLine(filepath.Join(from.sysPower, "resume"))
+	if err != nil {
+		return nil, unknownImage(from.sysPower, err)
+	}
 	if number != "" && number != "0:0" {
-		offset := firstLine(filepath.Join(from.sysPower, "resume_offset"))
+		offset, err := firstLine(filepath.Join(from.sysPower, "resume_offset"))
+		if err != nil {
+			return nil, unknownImage(from.sysPower, err)
+		}
 		list = append(list, resumeDevice{filepath.Join(from.dev, "block", number), decimal(offset)})
 	}
-	return list
+	return list, nil
 }
 
 // devicePath turns resume= into a path: a path stays, LABEL= and the like
@@ -130,13 +147,17 @@ func hasHibernationImage(path string, pageOffset int64) (bool, error) {
 	return string(mark) == hibernationSignature, nil
 }
 
-func firstLine(path string) string {
+// firstLine reads a line of /sys, "" when there is no such file.
+func firstLine(path string) (string, error) {
 	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
 	if err != nil {
-		return ""
+		return "", err
 	}
 	line, _, _ := strings.Cut(string(data), "\n")
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(line), nil
 }
 
 func decimal(text string) int64 {

@@ -98,6 +98,9 @@ func Plan(facts *Facts) Rollback {
 	if facts.ArchiveIsOpen {
 		plan.Steps = append(plan.Steps, Step{Action: Protect})
 	}
+	for _, m := range facts.Unsealed {
+		plan.Steps = append(plan.Steps, Step{Action: Seal, Member: m, Number: facts.UnsealedNumber, Recovery: true})
+	}
 	plan.Steps = append(plan.Steps, recovery...)
 	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)
 	return plan

@@ -70,6 +70,11 @@ func TestPlan(t *testing.T) {
 			"protect " + rollbackOf(1),
 		},
 		{
+			"an archived root that was not sealed",
+			Facts{ArchiveExists: true, Used: 4, Unsealed: []MemberFacts{{Name: "home"}}, UnsealedNumber: 4, Members: members(oldRoot, oldHome)},
+			"(seal:home) " + rollbackOf(5),
+		},
+		{
 			"no live root",
 			Facts{ArchiveExists: true, Members: members(nil, oldHome)},
 			"stage snapshot:root create:home describe place:root exchange:home archive:1 seal:home",

@@ -84,13 +84,13 @@ func (x *executor) create(s Step) error {
 	}
 	defer unix.Close(fd)
 	uid, gid, mode := x.topOf(s.Member)
-	if err := errors.Join(unix.Fchown(fd, uid, gid), unix.Fchmod(fd, mode)); err != nil {
+	if err := errors.Join(sys.ChangeOwner(fd, uid, gid), sys.ChangeMode(fd, mode)); err != nil {
 		return fmt.Errorf("set owner and mode of %q: %w", s.Member.Name, err)
 	}
 	return x.learn(s.Member.Name, fd)
 }
 
-func (x *executor) topOf(m MemberFacts) (uid, gid int, mode uint32) {
+func (x *executor) topOf(m MemberFacts) (uid, gid, mode uint32) {
 	if m.Name == archive.Root || m.Live == nil {
 		return 0, 0, 0o755
 	}
@@ -103,7 +103,7 @@ func (x *executor) topOf(m MemberFacts) (uid, gid int, mode uint32) {
 	if err != nil {
 		return 0, 0, 0o755
 	}
-	return int(st.UID), int(st.GID), st.Permissions()
+	return st.UID, st.GID, st.Permissions()
 }
 
 func (x *executor) snapshot(s Step) error {

@@ -104,7 +104,11 @@ func writeNew(dirFd int, name string, data []byte, mode uint32) error {
 	}
 	err = writeAll(fd, data)
 	syncErr := retry(func() error { return unix.Fsync(fd) })
-	return pathError("write", name, errors.Join(err, syncErr, unix.Close(fd)))
+	closeErr := unix.Close(fd)
+	if errors.Is(closeErr, unix.EINTR) {
+		closeErr = nil // it is closed all the same (close(2)), and was synced before
+	}
+	return pathError("write", name, errors.Join(err, syncErr, closeErr))
 }
 
 func writeAll(fd int, data []byte) error {
