@@ -199,7 +199,11 @@ func (r *rollback) rollBack(top int, copyOf uint64, guard func([]MemberFacts) er
 		return err
 	}
 	r.tell(x, plan.Number)
-	return r.verify(top)
+	if err := r.verify(top); err != nil {
+		r.record.Fresh = false
+		return err
+	}
+	return nil
 }
 
 // look reads the facts, and refuses what they forbid.
@@ -287,7 +291,6 @@ func (r *rollback) verify(top int) error {
 			return err
 		}
 		if live == nil || live.UUID != s.UUID {
-			r.record.Fresh = false
 			return fmt.Errorf("subvolume %q is not the fresh one after the rollback", s.Path)
 		}
 	}
