@@ -187,8 +187,8 @@ func (r *Record) size() int {
 }
 
 func makeRunDir(path string) (int, error) {
-	if err := unix.Mkdir(path, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return -1, fmt.Errorf("mkdir %s: %w", path, err)
+	if err := sys.EnsureDirectory(path, 0o755); err != nil {
+		return -1, err
 	}
 	return sys.OpenDirectory(path)
 }

@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -118,8 +117,8 @@ func tmpfsOptions(root *config.Root, size uint64) (options []sys.Option, attribu
 }
 
 func mountTmpfs(target string, options []sys.Option, attributes int) error {
-	if err := unix.Mkdir(target, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("mkdir %s: %w", target, err)
+	if err := sys.EnsureDirectory(target, 0o755); err != nil {
+		return err
 	}
 	fd, err := sys.NewMount("tmpfs", append(options, sys.Option{Key: "source", Value: "tmpfs"}), attributes)
 	if err != nil {
@@ -181,8 +180,8 @@ func adjustTmpfs(sysroot string, mode uint32, options []sys.Option) error {
 	if err := sys.Reconfigure(dir, limits); err != nil {
 		return err
 	}
-	if err := unix.Fchmod(dir, mode); err != nil {
-		return fmt.Errorf("chmod %s: %w", sysroot, err)
+	if err := sys.ChangeMode(dir, mode); err != nil {
+		return fmt.Errorf("%s: %w", sysroot, err)
 	}
 	return nil
 }

@@ -15,6 +15,16 @@ func MakeDirectory(dirFd int, name string, mode uint32) error {
 	return pathError("mkdir", name, retry(func() error { return unix.Mkdirat(dirFd, name, mode) }))
 }
 
+// EnsureDirectory makes the directory path of this process's own view, if there
+// is nothing of that name: for the paths that [OpenDirectory] is for.
+func EnsureDirectory(path string, mode uint32) error {
+	err := retry(func() error { return unix.Mkdir(path, mode) })
+	if errors.Is(err, unix.EEXIST) {
+		return nil
+	}
+	return pathError("mkdir", path, err)
+}
+
 // MakeSymlink makes the symbolic link name in dirFd that holds target.
 func MakeSymlink(target string, dirFd int, name string) error {
 	if err := CheckName(name); err != nil {
