@@ -1,0 +1,52 @@
+package faults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/ebb-nix/ebb/internal/testenv"
+)
+
+// binaryVariable names the directory that the binary is built into, for the
+// tests, which run in a copy of this process.
+const binaryVariable = "EBB_FAULTS_BINARY"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(binaryVariable) != "" {
+		os.Exit(testenv.RunInNamespaces(m))
+	}
+	os.Exit(withDirectory(m))
+}
+
+func withDirectory(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "ebb-faults-")
+	if err == nil {
+		defer os.RemoveAll(dir)
+		err = os.Setenv(binaryVariable, dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return testenv.RunInNamespaces(m)
+}
+
+// build builds ebb once, as "make build" does.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(os.Getenv(binaryVariable), "ebb")
+	command := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid=", "-o", path, "../cmd/ebb")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	output, err := command.CombinedOutput()
+	if err != nil {
+		err = errors.Join(err, errors.New(string(output)))
+	}
+	return path, err
+})
+
+// isLong reports whether everything is to be tried.
+func isLong() bool { return os.Getenv("EBB_LONG") != "" }

@@ -1,0 +1,224 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/faults/tracer"
+)
+
+// fault is what happens to a call, with its name in the name of the case.
+type fault struct {
+	name string
+	tracer.Fault
+}
+
+// isKill reports whether the program has no chance to say anything.
+func (f *fault) isKill() bool {
+	return f.Action == tracer.KillBefore || f.Action == tracer.KillAfter
+}
+
+var kills = []fault{
+	{"kill-before", tracer.Fault{Action: tracer.KillBefore}},
+	{"kill-after", tracer.Fault{Action: tracer.KillAfter}},
+}
+
+// errors are those that a disk, a full memory, a quota or a signal can bring
+// about at nearly any call.
+var errnos = []fault{
+	failWith("EIO", unix.EIO), failWith("ENOSPC", unix.ENOSPC), failWith("EROFS", unix.EROFS), failWith("ENOMEM", unix.ENOMEM),
+	failWith("EINTR", unix.EINTR), failWith("EDQUOT", unix.EDQUOT), failWith("EBUSY", unix.EBUSY), failWith("EPERM", unix.EPERM),
+}
+
+func failWith(name string, errno unix.Errno) fault {
+	return fault{name, tracer.Fault{Action: tracer.Fail, Errno: errno}}
+}
+
+// late is an error that is told although the thing was done: a commit that
+// failed behind a snapshot that is there.
+var late = fault{"EIO-late", tracer.Fault{Action: tracer.FailLate, Errno: unix.EIO}}
+
+// canBeLate are the calls that wait for a disk after they have done something.
+var canBeLate = []string{"ioctl", "fsync", "syncfs", "write", "renameat2", "mkdirat", "unlinkat", "move_mount"}
+
+// faultsFor are the faults of a call. In short, a call that changes something
+// is killed before and after and fails with three of the errors, others at each
+// call; one that only looks is killed before it, which is the same as after the
+// one before, and fails with one of them.
+func faultsFor(c *tracer.Call) (chosen []fault) {
+	for i, e := range errnos {
+		turn := (i + c.Number) % len(errnos)
+		if isLong() || turn == 0 || c.Changes && (turn == 3 || e.Errno == unix.EINTR) {
+			chosen = append(chosen, e)
+		}
+	}
+	if slices.Contains(canBeLate, c.Name) {
+		chosen = append(chosen, late)
+	}
+	if isLong() || c.Changes {
+		return append(chosen, kills...)
+	}
+	return append(chosen, kills[0])
+}
+
+// isChosen reports whether a call is tried at all: in short, of a sweep that
+// is much like another, the calls that change something and some that look.
+func (s *sweeper) isChosen(c *tracer.Call) bool {
+	return isLong() || !s.sample || c.Changes || c.Number%5 == 0
+}
+
+// outcome is what a run with a fault has come to.
+type outcome struct {
+	*tracer.Result
+	fault *fault
+	call  *tracer.Call // that the fault has met
+}
+
+// isThorough reports whether the boots after the next one are tried, too. That
+// the next one has left nothing to be done is seen on the disk every time.
+func (o *outcome) isThorough() bool {
+	return isLong() || o.fault == nil || o.fault.isKill() && o.call.Number%4 == 0
+}
+
+// sweeper goes through all calls of a command.
+type sweeper struct {
+	// command makes the world as it is before the run, and says what to run.
+	command func(t *testing.T) *tracer.Command
+	// judge looks at what came of it. A nil fault: nothing was in the way.
+	judge func(t *testing.T, o *outcome)
+	// sample: in short, not every call.
+	sample bool
+}
+
+// run tries every call with every fault, each in a case of its own.
+func (s *sweeper) run(t *testing.T) {
+	calls := s.without(t)
+	if t.Failed() {
+		return
+	}
+	sites := make([]site, len(calls))
+	for i := range calls {
+		if sites[i].call = &calls[i]; !s.isChosen(&calls[i]) {
+			continue
+		}
+		t.Run(fmt.Sprintf("%03d-%s", i+1, calls[i].Name), func(t *testing.T) {
+			for _, f := range faultsFor(&calls[i]) {
+				t.Run(f.name, func(t *testing.T) { s.try(t, &calls[i], &f); sites[i].count(&f) })
+			}
+		})
+	}
+	report(t, sites)
+}
+
+// without lists the calls of two runs that nothing is in the way of: they have
+// to be the same, or a case could not be tried again.
+func (s *sweeper) without(t *testing.T) []tracer.Call {
+	var lists [2][]tracer.Call
+	for i := range lists {
+		leave := inNamespace(t)
+		result := trace(t, s.command(t), func(*tracer.Call) tracer.Fault { return tracer.Fault{} })
+		s.judge(t, &outcome{Result: result})
+		lists[i] = result.Calls
+		leave()
+	}
+	if !slices.EqualFunc(lists[0], lists[1], isSameCall) {
+		t.Errorf("two runs make different calls:\n%s", differ(lists[0], lists[1]))
+	}
+	return lists[0]
+}
+
+func differ(a, b []tracer.Call) string {
+	for i := range min(len(a), len(b)) {
+		if !isSameCall(a[i], b[i]) {
+			return fmt.Sprintf("%03d %s\n    %s", i+1, a[i].Text, b[i].Text)
+		}
+	}
+	return fmt.Sprintf("%d and %d of them", len(a), len(b))
+}
+
+// try runs one case.
+func (s *sweeper) try(t *testing.T, at *tracer.Call, f *fault) {
+	defer inNamespace(t)()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("again: go test ./faults -count=1 -run '^%s$'", strings.ReplaceAll(t.Name(), "/", "$/^"))
+		}
+	})
+	command := s.command(t)
+	var hit *tracer.Call
+	result := trace(t, command, func(c *tracer.Call) tracer.Fault {
+		if hit != nil || c.Number != at.Number {
+			return tracer.Fault{}
+		}
+		hit = c
+		met := f.Fault
+		met.Last = true
+		return met
+	})
+	if hit == nil || !isSameCall(*hit, *at) {
+		t.Fatalf("call %d is %v, not %q", at.Number, hit, at.Text)
+	}
+	if result.Killed != f.isKill() {
+		t.Fatalf("killed: %v; %s", result.Killed, result.Output)
+	}
+	s.judge(t, &outcome{Result: result, fault: f, call: hit})
+	if t.Failed() {
+		t.Logf("%s at %03d %s\nstatus %d, output:\n%s", f.name, hit.Number, hit.Text, result.Status, result.Output)
+	}
+}
+
+func trace(t *testing.T, c *tracer.Command, interfere func(*tracer.Call) tracer.Fault) *tracer.Result {
+	t.Helper()
+	result, err := tracer.Run(c, interfere)
+	require(t, err)
+	return result
+}
+
+// varying are parts of what a call shows that are another in each run.
+var varying = regexp.MustCompile(`/proc/[0-9]+/|[0-9]{6}`)
+
+func isSameCall(a, b tracer.Call) bool {
+	return varying.ReplaceAllString(a.Text, "") == varying.ReplaceAllString(b.Text, "")
+}
+
+// site is a call site and how often it was met.
+type site struct {
+	call           *tracer.Call
+	killed, failed int
+}
+
+func (s *site) count(f *fault) {
+	if f.isKill() {
+		s.killed++
+	} else {
+		s.failed++
+	}
+}
+
+// report tells the coverage, and writes the list of call sites.
+func report(t *testing.T, sites []site) {
+	var list strings.Builder
+	met, killed, failed := 0, 0, 0
+	for _, s := range sites {
+		fmt.Fprintf(&list, "%03d  %2d kills  %2d errors  %s\n", s.call.Number, s.killed, s.failed, s.call.Text)
+		killed, failed = killed+s.killed, failed+s.failed
+		if s.killed > 0 && s.failed > 0 {
+			met++
+		}
+	}
+	summary := fmt.Sprintf("%s: %d call sites, %d of them killed and failed (%d %%), %d kills, %d errors",
+		t.Name(), len(sites), met, met*100/max(len(sites), 1), killed, failed)
+	t.Log(summary)
+	if dir := os.Getenv("EBB_COVERAGE"); dir != "" {
+		require(t, os.MkdirAll(dir, 0o755))
+		path := filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+".txt")
+		require(t, os.WriteFile(path, []byte(summary+"\n"+list.String()), 0o644))
+	}
+}
