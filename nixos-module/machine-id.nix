@@ -34,16 +34,18 @@ in
     })
 
     (lib.mkIf (cfg.enable && cfg.keepMachineId && !isImmutable) {
-      # Releases before 24.11 do not have the unit: without it no id is ever
-      # committed, and every boot is a first boot. Where there is one, this is
-      # a drop-in for it that says the same again.
-      systemd.services.systemd-machine-id-commit = {
-        description = "Commit a transient machine-id on disk";
+      # Without a unit that commits it no id is ever kept, and every boot is a
+      # first boot. Releases before 24.11 do not have systemd's own, and many a
+      # configuration switches it off, or turns it to another file, as other
+      # modules need it. So here is one that runs where that one has not.
+      systemd.services.ebb-machine-id = {
+        description = "ebb: commit the id of the machine";
         documentation = [ "man:systemd-machine-id-commit.service(8)" ];
         wantedBy = [ "sysinit.target" ];
         after = [
           "local-fs.target"
           "first-boot-complete.target"
+          "systemd-machine-id-commit.service"
         ];
         before = [ "shutdown.target" ];
         conflicts = [ "shutdown.target" ];
@@ -55,10 +57,7 @@ in
         serviceConfig = {
           Type = "oneshot";
           RemainAfterExit = true;
-          ExecStart = [
-            ""
-            "systemd-machine-id-setup --commit"
-          ];
+          ExecStart = "systemd-machine-id-setup --commit";
           TimeoutSec = "30s";
         };
         environment = import ./environment.nix { inherit lib; };

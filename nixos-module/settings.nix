@@ -11,8 +11,6 @@ let
   cfg = config.ebb;
   inherit (cfg) root;
 
-  paths = import ./paths.nix { inherit lib; };
-
   rootFileSystem = config.fileSystems."/" or { options = [ ]; };
 
   # The value of an option of the root's file system, null where it has none.
@@ -65,22 +63,10 @@ let
 
   declared = entriesOf.declared cfg.persist;
 
-  # Does a path lie on a file system that a boot leaves alone?
-  isKept =
-    path:
-    let
-      mountPoint = paths.mountPointOf (lib.attrNames config.fileSystems) path;
-      fileSystem = config.fileSystems.${mountPoint};
-      rolledBack = map (also: also.subvolume) (lib.attrValues root.also);
-      isRolledBack = lib.any (
-        option: lib.any (name: option == "subvol=${name}" || option == "subvol=/${name}") rolledBack
-      ) fileSystem.options;
-    in
-    mountPoint != "/" && !(lib.elem fileSystem.fsType [ "tmpfs" "ramfs" ]) && !isRolledBack;
-
   defaults = entriesOf.defaults {
     inherit (cfg) persist mainStore defaultEntries;
-    inherit declared isKept;
+    inherit declared;
+    isKept = (import ./kept.nix { inherit config lib; }).survives;
   };
 
   withoutNull = lib.filterAttrs (_: value: value != null);

@@ -85,7 +85,7 @@ let
       };
       running = {
         inherit (config.systemd) packages units;
-        isOurs = name: lib.hasPrefix "ebb-" name || name == "systemd-machine-id-commit.service";
+        isOurs = name: lib.hasPrefix "ebb-" name;
       };
       files = stage: lib.mapAttrs (_: withoutStorePath config) (document // unitFiles stage // wants stage);
       below = dir: lib.mapAttrs' (path: lib.nameValuePair "${dir}/${path}");
