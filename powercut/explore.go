@@ -1,0 +1,433 @@
+package powercut
+
+import (
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Sizes on the disk. A sector is written whole or not at all, as disks promise;
+// block is what is hashed at once.
+const (
+	sectorSize = 512
+	blockSize  = 4096
+)
+
+// superblockOffset is where the first superblock lies. btrfs takes it for
+// granted that its 4 KiB are written whole: the mount fails when its checksum
+// is wrong, and "btrfs rescue super-recover" is for that. So it is not torn.
+const superblockOffset = 64 << 10
+
+// Cut is one power cut: behind a record of the log, with what of the unflushed
+// writes is on the disk.
+type Cut struct {
+	Position int    // how many records were written
+	Seed     uint64 // 0: all writes are on the disk; else which are, and which are torn
+}
+
+// Story is a state of the disk: a cut of the recording, then perhaps one of the
+// recovery from it, and so on.
+type Story []Cut
+
+func (s Story) String() string {
+	var parts []string
+	for _, c := range s {
+		parts = append(parts, fmt.Sprintf("%d:%d", c.Position, c.Seed))
+	}
+	return strings.Join(parts, "/")
+}
+
+// ParseStory reads what [Story.String] has written.
+func ParseStory(text string) (Story, error) {
+	var story Story
+	for part := range strings.SplitSeq(text, "/") {
+		var c Cut
+		if _, err := fmt.Sscanf(part, "%d:%d", &c.Position, &c.Seed); err != nil {
+			return nil, fmt.Errorf("read state %q: want POSITION:SEED, and more of them behind slashes: %w", text, err)
+		}
+		story = append(story, c)
+	}
+	return story, nil
+}
+
+// Budget says how much is tried.
+type Budget struct {
+	States int // of the first cut; 0 is every write, and every write with Subsets subsets
+	Nested int // of each further cut, for each state that it is made in; 0 as above
+
+	Subsets int // random subsets for each write
+	Checks  int // btrfs check runs on one state of so many, 0 on none
+	Seed    uint64
+}
+
+// Result is what was tried of a scenario, and what came of it.
+type Result struct {
+	Scenario string
+	Records  int
+	Writes   int
+	Flushes  int
+	States   []int // by the number of cuts, less 1
+	Distinct int   // different contents of the disk
+	Checks   int   // runs of btrfs check
+	Seconds  float64
+	Failures []Failure
+	Failed   int // all of them, also those that are not in Failures
+}
+
+// Failure is a state that is not as it must be.
+type Failure struct {
+	State  string
+	Reason string
+	Case   string // the file from which it can be replayed
+}
+
+// explorer makes states of a disk and judges them.
+type explorer struct {
+	machine  *machine
+	budget   Budget
+	random   *rand.Rand
+	result   *Result
+	maxFails int
+	keep     func(story Story, logs [][]Record, reason error) (string, error)
+
+	base   []byte // what the image has to be like
+	hashes []uint64
+	hash   uint64
+	seed   maphash.Seed
+	seen   map[uint64]bool
+}
+
+// change is what a write has overwritten.
+type change struct {
+	offset uint64
+	old    []byte
+}
+
+func newExplorer(m *machine, budget Budget) *explorer {
+	x := &explorer{
+		machine: m, budget: budget, random: rand.New(rand.NewPCG(budget.Seed, 2)),
+		result: &Result{Scenario: m.scenario.Name, States: make([]int, max(m.scenario.Depth, 1))},
+		base:   slices.Clone(m.disk.image), hashes: make([]uint64, len(m.disk.image)/blockSize),
+		seed: maphash.MakeSeed(), seen: map[uint64]bool{}, maxFails: 3,
+	}
+	for block := range x.hashes {
+		x.hashes[block] = x.hashBlock(block)
+		x.hash ^= x.hashes[block]
+	}
+	return x
+}
+
+// hashBlock tells apart blocks of other contents, and the same contents at
+// other places.
+func (x *explorer) hashBlock(block int) uint64 {
+	h := maphash.Bytes(x.seed, x.base[block*blockSize:(block+1)*blockSize])
+	return bits.RotateLeft64((h^uint64(block))*0x9e3779b97f4a7c15, 31) * 0xbf58476d1ce4e5b9
+}
+
+// set writes to the base and to the image, and returns what was there.
+func (x *explorer) set(offset uint64, data []byte) change {
+	end := offset + uint64(len(data))
+	old := slices.Clone(x.base[offset:end])
+	copy(x.base[offset:], data)
+	copy(x.machine.disk.image[offset:], data)
+	for block := offset / blockSize; block*blockSize < end; block++ {
+		x.hash ^= x.hashes[block]
+		x.hashes[block] = x.hashBlock(int(block))
+		x.hash ^= x.hashes[block]
+	}
+	return change{offset, old}
+}
+
+func (x *explorer) undo(changes []change) {
+	for _, c := range slices.Backward(changes) {
+		x.set(c.offset, c.old)
+	}
+}
+
+// restore puts back what the judge's boot has written to the image.
+func (x *explorer) restore(records []Record) {
+	for _, r := range records {
+		if r.Kind == Write {
+			end := r.Offset + uint64(len(r.Data))
+			copy(x.machine.disk.image[r.Offset:end], x.base[r.Offset:end])
+		}
+	}
+}
+
+// stage is one level of cuts: a log that is cut, from a disk that is the base.
+type stage struct {
+	story   Story // up to here
+	logs    [][]Record
+	records []Record
+	known   *Knowledge
+	depth   int // further levels below this one
+	pending []Record
+	at      int // how many records are behind
+	undo    []change
+}
+
+// explore cuts the log at the chosen places.
+func (x *explorer) explore(s *stage, cuts []Cut) error {
+	defer func() { x.undo(s.undo) }()
+	for _, c := range cuts {
+		if x.result.Failed >= x.maxFails {
+			return nil
+		}
+		if err := x.advance(s, c.Position); err != nil {
+			return err
+		}
+		if err := x.try(s, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance moves on to a position: what is flushed by then is on the disk, what
+// is not is pending.
+func (x *explorer) advance(s *stage, position int) error {
+	for ; s.at < position; s.at++ {
+		r := s.records[s.at]
+		switch r.Kind {
+		case Write:
+			s.pending = append(s.pending, r)
+		case Flush:
+			for _, w := range s.pending {
+				s.undo = append(s.undo, x.set(w.Offset, w.Data))
+			}
+			s.pending = s.pending[:0]
+		}
+		if err := s.known.learnRecord(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// subset applies those of the pending writes that are on the disk after the
+// cut, and returns how to take them back.
+func (x *explorer) subset(pending []Record, seed uint64) (undo []change) {
+	if seed == 0 {
+		for _, w := range pending {
+			undo = append(undo, x.set(w.Offset, w.Data))
+		}
+		return undo
+	}
+	random := rand.New(rand.NewPCG(seed, 3))
+	keep := []float64{0.2, 0.5, 0.8, 0.95}[random.IntN(4)]
+	for _, w := range pending {
+		if random.Float64() >= keep {
+			continue
+		}
+		if w.Offset != superblockOffset && len(w.Data) > sectorSize && random.IntN(3) == 0 {
+			undo = append(undo, x.tear(w, random)...)
+			continue
+		}
+		undo = append(undo, x.set(w.Offset, w.Data))
+	}
+	return undo
+}
+
+// tear writes some of the sectors: the first ones, or any.
+func (x *explorer) tear(w Record, random *rand.Rand) (undo []change) {
+	sectors := len(w.Data) / sectorSize
+	first := random.IntN(sectors)
+	scattered := random.IntN(2) == 0
+	for i := range sectors {
+		if scattered && random.IntN(2) == 0 || !scattered && i >= first {
+			continue
+		}
+		at := i * sectorSize
+		undo = append(undo, x.set(w.Offset+uint64(at), w.Data[at:at+sectorSize]))
+	}
+	return undo
+}
+
+// try makes one state, judges it, and goes on to cuts of its recovery.
+func (x *explorer) try(s *stage, c Cut) error {
+	undo := x.subset(s.pending, c.Seed)
+	defer func() { x.undo(undo) }()
+	level := len(s.story)
+	x.result.States[level]++
+	if !x.seen[x.hash] {
+		x.seen[x.hash] = true
+		x.result.Distinct++
+	}
+	story := append(slices.Clone(s.story), c)
+	if err := x.checkFileSystem(story); err != nil {
+		return err
+	}
+	recovery, reason, err := x.judge(s)
+	if err != nil {
+		return err
+	}
+	if reason != nil {
+		return x.fail(s, story, reason)
+	}
+	if s.depth == 0 {
+		return nil
+	}
+	next := &stage{
+		story: story, logs: append(slices.Clone(s.logs), s.records), records: recovery,
+		known: s.known.clone(), depth: s.depth - 1,
+	}
+	return x.explore(next, x.choose(next, x.budget.Nested))
+}
+
+// judge has the machine judge the state that is on the disk. It returns the log
+// of the recovery, where that is to be cut, too.
+func (x *explorer) judge(s *stage) (recovery []Record, reason, err error) {
+	disk := x.machine.disk
+	reason = x.machine.judge(s.known, func() error {
+		if s.depth == 0 {
+			return nil
+		}
+		records, err := disk.records()
+		recovery = cloneRecords(records)
+		return err
+	})
+	records, err := disk.records()
+	if err != nil {
+		return nil, nil, err
+	}
+	x.restore(records)
+	return recovery, reason, nil
+}
+
+func cloneRecords(records []Record) []Record {
+	clones := slices.Clone(records)
+	for i := range clones {
+		clones[i].Data = slices.Clone(clones[i].Data)
+	}
+	return clones
+}
+
+func (x *explorer) fail(s *stage, story Story, reason error) error {
+	x.result.Failed++
+	path, err := x.keep(story, append(slices.Clone(s.logs), s.records), reason)
+	if err != nil {
+		return err
+	}
+	x.result.Failures = append(x.result.Failures, Failure{State: story.String(), Reason: reason.Error(), Case: path})
+	return nil
+}
+
+// choose picks the cuts of a log. Those within a protocol come first.
+func (x *explorer) choose(s *stage, count int) []Cut {
+	var within, without []int
+	known := s.known.clone()
+	for i, r := range s.records {
+		if known.learnRecord(r) != nil || r.Kind != Write {
+			continue
+		}
+		if known.isWithin() {
+			within = append(within, i+1)
+		} else {
+			without = append(without, i+1)
+		}
+	}
+	var cuts []Cut
+	if count == 0 {
+		for _, position := range append(within, without...) {
+			for n := range x.budget.Subsets + 1 {
+				cuts = append(cuts, Cut{position, x.seedOf(n)})
+			}
+		}
+	} else {
+		cuts = x.sample(within, without, count)
+	}
+	slices.SortStableFunc(cuts, func(a, b Cut) int { return a.Position - b.Position })
+	return cuts
+}
+
+// sample takes every cut within a protocol, if that is not more than two thirds
+// of the count, some of the others, and subsets for the rest of the count.
+func (x *explorer) sample(within, without []int, count int) []Cut {
+	var cuts []Cut
+	take := func(from []int, count int) {
+		x.random.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
+		for _, position := range from[:min(count, len(from))] {
+			cuts = append(cuts, Cut{Position: position})
+		}
+	}
+	take(within, count*2/3)
+	take(without, (count-len(cuts))/3)
+	positions := slices.Concat(within, within, without) // twice as often within
+	for len(cuts) < count && len(positions) > 0 {
+		cuts = append(cuts, Cut{positions[x.random.IntN(len(positions))], x.seedOf(1)})
+	}
+	return cuts
+}
+
+// seedOf is 0 for the first state at a position and random for the others.
+func (x *explorer) seedOf(n int) uint64 {
+	if n == 0 {
+		return 0
+	}
+	return uint64(x.random.Uint32()) + 1
+}
+
+// isWithin reports whether something was under way that a cut may spoil.
+func (k *Knowledge) isWithin() bool {
+	return k.Rolling || len(k.Adopting) > len(k.Adopted) || k.Syncing > k.Synced
+}
+
+// Explore runs a scenario: it records it once and judges the states that the
+// budget allows for. Cases that fail are kept in caseDir.
+func Explore(scenario *Scenario, budget Budget, workDir, caseDir string) (*Result, error) {
+	start := time.Now()
+	m, err := newMachine(scenario, workDir)
+	if err != nil {
+		return nil, err
+	}
+	result, err := m.explore(budget, caseDir)
+	if err != nil {
+		_ = m.close() // the first error tells more
+		return nil, fmt.Errorf("scenario %s: %w", scenario.Name, err)
+	}
+	result.Seconds = time.Since(start).Seconds()
+	return result, m.close()
+}
+
+func (m *machine) explore(budget Budget, caseDir string) (*Result, error) {
+	if err := m.format(); err != nil {
+		return nil, err
+	}
+	if err := m.disk.Forget(); err != nil {
+		return nil, err
+	}
+	m.disk.reset()
+	x := newExplorer(m, budget)
+	first := imageRecords(x.base)
+	if err := m.record(); err != nil {
+		return nil, err
+	}
+	records, err := m.disk.records()
+	if err != nil {
+		return nil, err
+	}
+	records = cloneRecords(records)
+	x.restore(records)
+	x.result.count(records)
+	x.keep = func(story Story, logs [][]Record, reason error) (string, error) {
+		return keepCase(caseDir, &Case{Scenario: m.scenario.Name, State: story.String(), Reason: reason.Error(), First: first, Logs: logs})
+	}
+	s := &stage{records: records, known: newKnowledge(), depth: len(x.result.States) - 1}
+	return x.result, x.explore(s, x.choose(s, budget.States))
+}
+
+func (r *Result) count(records []Record) {
+	r.Records = len(records)
+	for _, record := range records {
+		switch record.Kind {
+		case Write:
+			r.Writes++
+		case Flush:
+			r.Flushes++
+		}
+	}
+}

@@ -1,0 +1,435 @@
+package powercut
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+)
+
+// judge boots from the disk as it is and says what is wrong with it: before
+// anything is done, and after the rollback of that boot, which recovers what
+// the cut has left. It leaves the file system unmounted. The log then has what
+// that boot has written.
+//
+// recovered is called when the rollback is over and before anything else is.
+func (m *machine) judge(k *Knowledge, recovered func() error) error {
+	if err := m.disk.Forget(); err != nil {
+		return err
+	}
+	m.disk.reset()
+	if err := m.mountTop(); err != nil {
+		return err
+	}
+	err := m.judgeMounted(k, recovered)
+	return errors.Join(err, m.unmountTop())
+}
+
+func (m *machine) judgeMounted(k *Knowledge, recovered func() error) error {
+	before, err := m.inspect()
+	if err != nil {
+		return err
+	}
+	if err := k.checkBefore(before); err != nil {
+		return fmt.Errorf("before the recovery: %w", err)
+	}
+	if err := m.checkStore(k); err != nil {
+		return fmt.Errorf("before the recovery: %w", err)
+	}
+	version, err := m.changeBlanks()
+	if err != nil {
+		return err
+	}
+	m.disk.mark(Event{What: RollbackBegins})
+	host, record, err := m.rollback(&kmsg.Logger{})
+	if err != nil {
+		return err
+	}
+	m.disk.mark(Event{What: RollbackDone, Generation: unknown, Number: record.Sequence})
+	if err := recovered(); err != nil {
+		return err
+	}
+	if err := m.checkRecovered(k, before, record.Sequence, version); err != nil {
+		return fmt.Errorf("after the recovery: %w", err)
+	}
+	if err := host.Rollback(m.cfg); err != nil {
+		return fmt.Errorf("a second run in the same boot: %w", err)
+	}
+	return m.checkNext(k, before, record.Sequence, version)
+}
+
+// checkNext makes another rollback, in the next boot. It finds nothing to clear
+// up.
+func (m *machine) checkNext(k *Knowledge, before []place, number uint64, version string) error {
+	_, next, err := m.rollback(&kmsg.Logger{})
+	if err != nil {
+		return fmt.Errorf("the boot after the recovery: %w", err)
+	}
+	if len(next.Recovered) > 0 {
+		return fmt.Errorf("the boot after the recovery still recovers: %s", next.Recovered[0])
+	}
+	if next.Sequence != number+1 {
+		return fmt.Errorf("the boot after the recovery has number %d after %d", next.Sequence, number)
+	}
+	if err := m.checkRecovered(k, before, next.Sequence, version); err != nil {
+		return fmt.Errorf("in the boot after the recovery: %w", err)
+	}
+	return nil
+}
+
+// changeBlanks makes the blanks others than they were before the cut, so that
+// a root which was made then is not taken for a fresh one.
+func (m *machine) changeBlanks() (version string, err error) {
+	for _, b := range m.scenario.members() {
+		if b.blank == "" {
+			continue
+		}
+		version = fmt.Sprintf("changed for %d", m.boots+1)
+		if err := os.WriteFile(m.top(b.blank, versionFile), []byte(version), 0o644); err != nil {
+			return "", err
+		}
+	}
+	return version, nil
+}
+
+// where a subvolume lies.
+type where string
+
+const (
+	isLive     where = "live"
+	isStaged   where = "staged"
+	isTrash    where = "trash"
+	isArchived where = "archived"
+)
+
+// place is a subvolume that is, or was, a live one.
+type place struct {
+	where      where
+	path       string
+	number     uint64 // in the archive
+	member     string
+	generation int
+	notWhole   error // the generation is not there in full
+	notFresh   error // the subvolume is not as if just made
+	info       btrfs.SubvolumeInfo
+	meta       error // meta.json of an archived one does not describe it
+}
+
+// inspect looks at all subvolumes that are or were live.
+func (m *machine) inspect() ([]place, error) {
+	var places []place
+	for _, b := range m.scenario.members() {
+		p, err := m.look(place{where: isLive, path: m.top(b.live), member: b.name})
+		if err != nil {
+			return nil, fmt.Errorf("there is no whole %s: %w", b.live, err)
+		}
+		places = append(places, p)
+	}
+	roots := m.top("@roots")
+	for _, dir := range []struct {
+		where where
+		path  string
+	}{
+		{isStaged, filepath.Join(roots, archive.Next)},
+		{isTrash, filepath.Join(roots, archive.Trash, "*")},
+		{isArchived, filepath.Join(roots, "[0-9]*")},
+	} {
+		for _, b := range m.scenario.members() {
+			found, err := filepath.Glob(filepath.Join(dir.path, b.name))
+			if err != nil {
+				return nil, err
+			}
+			for _, path := range found {
+				p, err := m.look(place{where: dir.where, path: path, member: b.name})
+				if err != nil {
+					return nil, err
+				}
+				places = append(places, p)
+			}
+		}
+	}
+	return places, nil
+}
+
+func (m *machine) look(p place) (place, error) {
+	var err error
+	if p.info, err = subvolume(p.path); err != nil {
+		return p, err
+	}
+	if p.generation, err = readGeneration(p.path); err != nil {
+		return p, err
+	}
+	if p.generation != fresh {
+		p.notWhole = checkFiles(p.path, generationFiles(p.member, p.generation))
+	} else if p.where == isLive {
+		p.notFresh = checkFresh(p.path, m.anyVersion())
+	}
+	if p.where == isArchived {
+		p.number, _ = archive.ParseDirectoryName(filepath.Base(filepath.Dir(p.path)))
+		p.meta = p.checkMeta()
+	}
+	return p, nil
+}
+
+func (m *machine) anyVersion() string {
+	if m.scenario.Blank {
+		return anyVersion
+	}
+	return ""
+}
+
+// checkMeta demands that meta.json tells of this subvolume.
+func (p *place) checkMeta() error {
+	dir, err := openDirectory(filepath.Dir(p.path))
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	info, err := archive.ReadInfo(dir)
+	if err != nil {
+		return err
+	}
+	told, ok := info.Member(p.member)
+	switch {
+	case info.Sequence != p.number:
+		return fmt.Errorf("meta.json of number %d lies in %06d", info.Sequence, p.number)
+	case !ok || told.Old != p.info.UUID:
+		return fmt.Errorf("meta.json does not name the subvolume %s", p.info.UUID)
+	}
+	return nil
+}
+
+func (p *place) String() string {
+	switch p.where {
+	case isLive:
+		return "the live " + p.member
+	case isArchived:
+		return fmt.Sprintf("the archived %06d/%s", p.number, p.member)
+	}
+	return fmt.Sprintf("the %s %s", p.where, p.member)
+}
+
+// checkBefore judges what a cut has left.
+func (k *Knowledge) checkBefore(places []place) error {
+	for i := range places {
+		if err := k.checkPlace(&places[i]); err != nil {
+			return fmt.Errorf("%s: %w", &places[i], err)
+		}
+	}
+	for generation := range k.Whole {
+		if err := onceEach(places, generation); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (k *Knowledge) checkPlace(p *place) error {
+	if p.where == isLive {
+		return k.checkLive(p)
+	}
+	if p.generation == fresh {
+		return nil
+	}
+	whole := k.Whole[p.generation]
+	switch {
+	case p.where == isTrash:
+		return fmt.Errorf("generation %d is about to be deleted", p.generation)
+	case p.where == isStaged && !(k.Rolling && p.generation == k.Live):
+		return fmt.Errorf("generation %d is there though no rollback was under way", p.generation)
+	case whole && p.notWhole != nil:
+		return fmt.Errorf("generation %d: %w", p.generation, p.notWhole)
+	case whole && p.where == isArchived && p.meta != nil:
+		return p.meta
+	}
+	number, acknowledged := k.Archived[p.generation]
+	switch {
+	case !acknowledged:
+	case p.where != isArchived || p.number != number:
+		return fmt.Errorf("generation %d was archived as %06d", p.generation, number)
+	case !p.info.Flags.IsReadOnly():
+		return errors.New("it can be written to")
+	}
+	return nil
+}
+
+// checkLive judges a live subvolume: it is wholly the old one or wholly a fresh
+// one.
+func (k *Knowledge) checkLive(p *place) error {
+	switch {
+	case p.generation == fresh && k.Live != fresh && !k.Rolling:
+		return fmt.Errorf("it is fresh, and no rollback was begun since generation %d", k.Live)
+	case p.generation == fresh && k.Writing == fresh:
+		return p.notFresh
+	case p.generation == fresh, p.generation == k.Writing:
+		return nil // programs had begun to write
+	case p.generation != k.Live:
+		return fmt.Errorf("it is generation %d, which was rolled back", p.generation)
+	}
+	return p.notWhole
+}
+
+// onceEach demands each subvolume of a generation in exactly one place.
+func onceEach(places []place, generation int) error {
+	count := map[string]int{}
+	for i := range places {
+		count[places[i].member] += 0
+		if places[i].generation == generation {
+			count[places[i].member]++
+		}
+	}
+	for member, times := range count {
+		if times != 1 {
+			return fmt.Errorf("the %s of generation %d is in %d places", member, generation, times)
+		}
+	}
+	return nil
+}
+
+// checkRecovered judges the disk after a rollback: everything that anything was
+// written to is archived, and the live ones are fresh.
+func (m *machine) checkRecovered(k *Knowledge, before []place, number uint64, version string) error {
+	places, err := m.inspect()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(m.top("@roots", archive.Next)); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is a staging directory (%v)", err)
+	}
+	var highest uint64
+	for i := range places {
+		p := &places[i]
+		highest = max(highest, p.number)
+		if err := k.checkRecoveredPlace(p, version); err != nil {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	if number <= k.Highest || highest != number {
+		return fmt.Errorf("number %d is given out after %d, the highest there is %d", number, k.Highest, highest)
+	}
+	return checkAllArchived(k, before, places)
+}
+
+func (k *Knowledge) checkRecoveredPlace(p *place, version string) error {
+	switch {
+	case p.where == isLive:
+		if p.generation != fresh {
+			return fmt.Errorf("it is generation %d", p.generation)
+		}
+		return checkFresh(p.path, version)
+	case p.generation == fresh:
+		return nil
+	case p.where != isArchived:
+		return fmt.Errorf("it is generation %d", p.generation)
+	case !k.Whole[p.generation]:
+		return nil
+	case p.notWhole != nil:
+		return p.notWhole
+	case p.meta != nil:
+		return p.meta
+	case !p.info.Flags.IsReadOnly():
+		return errors.New("it can be written to")
+	}
+	if number, acknowledged := k.Archived[p.generation]; acknowledged && number != p.number {
+		return fmt.Errorf("generation %d was archived as %06d", p.generation, number)
+	}
+	return nil
+}
+
+// checkAllArchived demands everything that was there before, and that what was
+// live together is archived together.
+func checkAllArchived(k *Knowledge, before, after []place) error {
+	type identity struct {
+		member     string
+		generation int
+	}
+	number := map[identity]uint64{}
+	for i := range after {
+		if p := &after[i]; p.where == isArchived && p.generation != fresh {
+			id := identity{p.member, p.generation}
+			if other, twice := number[id]; twice {
+				return fmt.Errorf("the %s of generation %d is in %06d and in %06d", p.member, p.generation, other, p.number)
+			}
+			number[id] = p.number
+		}
+	}
+	for i := range before {
+		p := &before[i]
+		if _, kept := number[identity{p.member, p.generation}]; p.generation != fresh && !kept {
+			return fmt.Errorf("%s, generation %d, is gone", p, p.generation)
+		}
+	}
+	for generation := range k.Whole {
+		if home, also := number[identity{"home", generation}]; also && home != number[identity{"root", generation}] {
+			return fmt.Errorf("generation %d is torn apart: its home is in %06d", generation, home)
+		}
+	}
+	return nil
+}
+
+// checkStore judges what lies in the store.
+func (m *machine) checkStore(k *Knowledge) error {
+	for generation := range k.Adopting {
+		if err := m.checkAdopted(k, generation); err != nil {
+			return err
+		}
+	}
+	if err := m.checkSynced(k); err != nil {
+		return err
+	}
+	for writer, count := range k.WritersAcknowledged {
+		if err := m.checkWriter(writer, count); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *machine) checkAdopted(k *Knowledge, generation int) error {
+	adopted := m.top("@persist/var/lib", applicationName(generation))
+	_, err := os.Lstat(adopted)
+	switch {
+	case err == nil:
+		if err := checkFiles(adopted, applicationFiles(generation, ".")); err != nil {
+			return fmt.Errorf("the adopted data of generation %d: %w", generation, err)
+		}
+	case k.Adopted[generation]:
+		return fmt.Errorf("the adopted data of generation %d: %w", generation, err)
+	}
+	var st unix.Stat_t
+	made := m.top("@persist/var", madeName(generation+1))
+	switch err := unix.Lstat(made, &st); {
+	case err == nil:
+		if st.Uid != madeUID || st.Gid != madeGID || st.Mode&0o7777 != madeMode {
+			return fmt.Errorf("the new source %s belongs to %d:%d and has mode %04o", filepath.Base(made), st.Uid, st.Gid, st.Mode&0o7777)
+		}
+	case k.Adopted[generation]:
+		return fmt.Errorf("the new source %s: %w", filepath.Base(made), err)
+	}
+	return nil
+}
+
+func (m *machine) checkSynced(k *Knowledge) error {
+	data, err := os.ReadFile(m.top("@persist", syncedFile))
+	if errors.Is(err, fs.ErrNotExist) && k.Synced == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the file that is copied back: %w", err)
+	}
+	version, err := parseSynced(data)
+	if err != nil {
+		return fmt.Errorf("the file that is copied back: %w", err)
+	}
+	if version < k.Synced || version > k.Syncing {
+		return fmt.Errorf("the file that is copied back has version %d, not %d to %d", version, k.Synced, k.Syncing)
+	}
+	return nil
+}

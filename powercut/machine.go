@@ -1,0 +1,151 @@
+package powercut
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+)
+
+// diskSize is enough for mkfs.btrfs to keep two copies of the metadata.
+const diskSize = 160 << 20
+
+// machine is a computer with one disk. It works in a mount namespace of its
+// own, below a directory of its own.
+type machine struct {
+	scenario *Scenario
+	disk     *Disk
+	cfg      *config.Config
+	dir      string
+	boots    int
+}
+
+// newMachine makes a machine with an empty disk. The caller is in a mount
+// namespace of its own, and dir is an empty directory.
+func newMachine(scenario *Scenario, dir string) (*machine, error) {
+	if err := unix.Mount("powercut", dir, "tmpfs", 0, "mode=0700"); err != nil {
+		return nil, fmt.Errorf("mount tmpfs: %w", err)
+	}
+	m := &machine{scenario: scenario, dir: dir}
+	for _, name := range []string{"top", "root", "run"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if m.disk, err = NewDisk(diskSize); err != nil {
+		return nil, err
+	}
+	m.cfg, err = config.Parse([]byte(scenario.configText(m.disk.Path)))
+	if err != nil {
+		return nil, errors.Join(err, m.close())
+	}
+	return m, nil
+}
+
+func (m *machine) close() error {
+	return errors.Join(m.disk.Close(), unix.Unmount(m.dir, 0))
+}
+
+// top is where the top-level subvolume is mounted, root where the root is.
+func (m *machine) top(elements ...string) string {
+	return filepath.Join(append([]string{m.dir, "top"}, elements...)...)
+}
+
+func (m *machine) root(elements ...string) string {
+	return filepath.Join(append([]string{m.dir, "root"}, elements...)...)
+}
+
+// format makes the file system and what lies on it at the beginning.
+func (m *machine) format() error {
+	arguments := append([]string{"-q", "-f", "-K"}, m.scenario.Mkfs...)
+	output, err := exec.Command("mkfs.btrfs", append(arguments, m.disk.Path)...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mkfs.btrfs: %w\n%s", err, output)
+	}
+	if err := m.mountTop(); err != nil {
+		return err
+	}
+	return errors.Join(m.furnish(), m.unmountTop())
+}
+
+// furnish makes the subvolumes. The live ones hold generation 0.
+func (m *machine) furnish() error {
+	if err := makeSubvolume(m.top(), "@persist"); err != nil {
+		return err
+	}
+	for _, b := range m.scenario.members() {
+		if err := makeSubvolume(m.top(), b.live); err != nil {
+			return err
+		}
+		if err := writeGeneration(m.top(b.live), b.name, 0); err != nil {
+			return err
+		}
+		if b.blank == "" {
+			continue
+		}
+		if err := makeSubvolume(m.top(), b.blank); err != nil {
+			return err
+		}
+		if err := os.WriteFile(m.top(b.blank, versionFile), []byte("first"), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *machine) mountTop() error { return m.mount("subvolid=5", m.top()) }
+
+func (m *machine) mount(subvolume, dir string) error {
+	options := strings.Join(append([]string{subvolume}, m.scenario.Options...), ",")
+	if err := unix.Mount(m.disk.Path, dir, "btrfs", unix.MS_NOATIME, options); err != nil {
+		return fmt.Errorf("mount %s: %w", subvolume, err)
+	}
+	return nil
+}
+
+func (m *machine) unmountTop() error {
+	if err := unix.Unmount(m.top(), 0); err != nil {
+		return fmt.Errorf("unmount: %w", err)
+	}
+	return nil
+}
+
+// newBoot is the machine in a new boot.
+func (m *machine) newBoot(log *kmsg.Logger) *initrd.Host {
+	m.boots++
+	return &initrd.Host{
+		RunDir: filepath.Join(m.dir, "run"), Sysroot: "/nonexistent/sysroot",
+		BootID: fmt.Sprintf("boot-%d", m.boots), Kernel: "test",
+		CommandLine: cmdline.Parse(""), Log: log,
+	}
+}
+
+// rollback makes one in a new boot, and returns the host and its record.
+func (m *machine) rollback(log *kmsg.Logger) (*initrd.Host, *initrd.RollbackRecord, error) {
+	host := m.newBoot(log)
+	if err := host.Rollback(m.cfg); err != nil {
+		return nil, nil, fmt.Errorf("rollback: %w", err)
+	}
+	record, err := initrd.ReadRecord(host.RunDir, host.BootID)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := record.Rollback
+	switch {
+	case r.State != initrd.StateDone || !r.Fresh:
+		return nil, nil, fmt.Errorf("rollback: state %q, fresh %t", r.State, r.Fresh)
+	case len(r.Problems) > 0:
+		return nil, nil, fmt.Errorf("rollback: %s", r.Problems[0].Text)
+	}
+	return host, r, nil
+}

@@ -1,0 +1,113 @@
+package powercut
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Scenario is what runs on the disk while it is recorded: some boots with their
+// rollback, entries and files that are copied back, under a load.
+type Scenario struct {
+	Name    string
+	Boots   int
+	Options []string // mount options of the root
+	Mkfs    []string // options of mkfs.btrfs
+
+	// Writers is how many others fsync files of the same file system meanwhile.
+	// Without them nothing is committed but what the protocols commit.
+	Writers int
+
+	// Committer commits the file system over and over, so that a commit falls
+	// between any two system calls, sooner or later.
+	Committer bool
+
+	// Between commits after each step of a rollback, and before each step of
+	// bringing entries in.
+	Between bool
+
+	Also   bool // a second subvolume is rolled back with the root
+	Blank  bool // roots are snapshots, not empty subvolumes
+	Delete bool // archived roots are deleted in between
+
+	// Depth is how many cuts there are in one story: 2 cuts the recovery from
+	// the first, too. 0 is 1.
+	Depth int
+}
+
+// Scenarios are the known ones. What fails with one of them and not with
+// another tells where to look.
+func Scenarios() []Scenario {
+	list := []Scenario{
+		{Name: "quiet", Boots: 4, Also: true, Blank: true, Options: []string{"commit=300"}},
+		{Name: "one-writer", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}},
+		{Name: "four-writers", Boots: 2, Also: true, Blank: true, Writers: 4, Options: []string{"commit=300"}},
+		{Name: "four-writers-commit-1", Boots: 2, Blank: true, Writers: 4, Options: []string{"commit=1"}},
+		{Name: "compress", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30", "compress-force=zstd"}},
+		{Name: "four-writers-compress", Boots: 2, Also: true, Blank: true, Writers: 4, Options: []string{"commit=30", "compress=zstd"}},
+		{Name: "empty-roots", Boots: 3, Also: true, Writers: 4, Options: []string{"commit=30"}},
+		{Name: "committer", Boots: 4, Also: true, Blank: true, Committer: true, Options: []string{"commit=300"}},
+		{Name: "committer-writers", Boots: 2, Also: true, Blank: true, Writers: 4, Committer: true, Options: []string{"commit=300"}},
+		{Name: "between", Boots: 4, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}},
+		{Name: "between-empty", Boots: 3, Also: true, Between: true, Writers: 1, Options: []string{"commit=300"}},
+		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"--nodesize", "4096"}},
+		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"-m", "single"}},
+		{Name: "deletions", Boots: 5, Also: true, Blank: true, Delete: true, Between: true, Options: []string{"commit=30"}},
+		{Name: "nested", Boots: 1, Also: true, Blank: true, Depth: 2, Options: []string{"commit=300"}},
+		{Name: "nested-between", Boots: 2, Also: true, Blank: true, Between: true, Depth: 2, Options: []string{"commit=300"}},
+		{Name: "nested-writers", Boots: 1, Also: true, Writers: 1, Depth: 2, Options: []string{"commit=30"}},
+		{Name: "three-deep", Boots: 1, Also: true, Blank: true, Between: true, Depth: 3, Options: []string{"commit=300"}},
+	}
+	return list
+}
+
+// FindScenario returns the one of that name.
+func FindScenario(name string) (Scenario, error) {
+	var names []string
+	for _, s := range Scenarios() {
+		if s.Name == name {
+			return s, nil
+		}
+		names = append(names, s.Name)
+	}
+	return Scenario{}, fmt.Errorf("there is no scenario %q: there are %s", name, strings.Join(names, ", "))
+}
+
+// member is a subvolume that is rolled back.
+type member struct{ name, live, blank string }
+
+func (s *Scenario) members() []member {
+	members := []member{{name: "root", live: "@"}}
+	if s.Also {
+		members = append(members, member{name: "home", live: "@home"})
+	}
+	if s.Blank {
+		for i := range members {
+			members[i].blank = members[i].live + "-blank"
+		}
+	}
+	return members
+}
+
+// configText is the config of the machine.
+func (s *Scenario) configText(device string) string {
+	var text strings.Builder
+	fmt.Fprintf(&text, `{"version": 1, "root": {"kind": "btrfs", "device": %q, "options": [`, device)
+	for i, option := range s.Options {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		fmt.Fprintf(&text, "%q", option)
+	}
+	text.WriteString("]")
+	members := s.members()
+	fmt.Fprintf(&text, `, "blank": %q`, blankName(members[0]))
+	if s.Also {
+		fmt.Fprintf(&text, `, "also": [{"name": "home", "subvolume": "@home", "blank": %q}]`, blankName(members[1]))
+	}
+	text.WriteString("}}")
+	return text.String()
+}
+
+// blankName is the name in the config; a blank that is not there means an
+// empty root.
+func blankName(m member) string { return m.live + "-blank" }

@@ -1,0 +1,200 @@
+package powercut
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// slots is how many records of a writer are in its file.
+const slots = 8
+
+const slotSize = 4096
+
+// load is what else goes on in the file system.
+type load struct {
+	machine *machine
+	counts  []int // records of each writer so far
+	stop    atomic.Bool
+	running sync.WaitGroup
+	mu      sync.Mutex
+	err     error
+}
+
+// writer is how one of them makes a record durable.
+type writer func(l *load, index, count int) error
+
+// writers are the kinds; the writer n is of kind n.
+var writers = []writer{(*load).overwrite, (*load).replace, (*load).syncDirectories, (*load).overwrite}
+
+// startLoad starts the writers of the scenario. Counts go on where the last
+// boot's ended.
+func (m *machine) startLoad(counts []int) *load {
+	l := &load{machine: m, counts: counts}
+	for index := range m.scenario.Writers {
+		l.running.Go(func() { l.write(index) })
+	}
+	if m.scenario.Committer {
+		l.running.Go(l.commit)
+	}
+	return l
+}
+
+// end stops the writers and returns what went wrong.
+func (l *load) end() error {
+	l.stop.Store(true)
+	l.running.Wait()
+	return l.err
+}
+
+func (l *load) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = errors.Join(l.err, err)
+	l.stop.Store(true)
+}
+
+func (l *load) write(index int) {
+	random := rand.New(rand.NewPCG(uint64(index), uint64(l.machine.boots)))
+	for !l.stop.Load() {
+		count := l.counts[index] + 1
+		if err := writers[index%len(writers)](l, index, count); err != nil {
+			l.fail(fmt.Errorf("writer %d: %w", index, err))
+			return
+		}
+		l.counts[index] = count
+		l.machine.disk.mark(Event{What: WriteDone, Writer: index, Count: count})
+		time.Sleep(time.Duration(random.IntN(3000)) * time.Microsecond)
+	}
+}
+
+func (l *load) commit() {
+	for !l.stop.Load() {
+		if err := commit(l.machine.top()); err != nil {
+			l.fail(err)
+			return
+		}
+	}
+}
+
+func (m *machine) writerFile(index int) string {
+	return m.top("@persist", fmt.Sprintf("writer%d", index))
+}
+
+// slot is a record with its number and a checksum.
+func slot(count int) []byte {
+	data := make([]byte, 8, slotSize)
+	binary.LittleEndian.PutUint64(data, uint64(count))
+	data = append(data, noise(count, 100+count*37%3000)...)
+	return binary.LittleEndian.AppendUint32(data, crc32.ChecksumIEEE(data))
+}
+
+// overwrite writes a record over an older one.
+func (l *load) overwrite(index, count int) error {
+	f, err := os.OpenFile(l.machine.writerFile(index), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(slot(count), int64(count%slots)*slotSize)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// replace writes a new file and renames it, as programs that save a file do.
+func (l *load) replace(index, count int) error {
+	name := l.machine.writerFile(index)
+	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(slot(count), int64(count%slots)*slotSize)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(name+".new", name); err != nil {
+		return err
+	}
+	return syncDirectory(filepath.Dir(name))
+}
+
+// syncDirectories fsyncs the directories in which the rollback renames, and a
+// file beside them, for which btrfs commits more than that file.
+func (l *load) syncDirectories(index, count int) error {
+	f, err := os.OpenFile(l.machine.top("beside"), os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(slot(count), 0)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	for _, dir := range []string{l.machine.top(), l.machine.top("@roots"), l.machine.top("@roots", ".next")} {
+		if err := syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return l.overwrite(index, count)
+}
+
+func syncDirectory(path string) error {
+	fd, err := openDirectory(path)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	return unix.Fsync(fd)
+}
+
+// checkWriter demands the record that was acknowledged last, or a later one in
+// its place.
+func (m *machine) checkWriter(index, count int) error {
+	data, err := os.ReadFile(m.writerFile(index))
+	if err != nil {
+		return fmt.Errorf("an acknowledged fsync is lost: %w", err)
+	}
+	if index%len(writers) == 1 { // the whole file is of one record
+		return checkReplaced(data, index, count)
+	}
+	for back := range min(slots, count) {
+		if err := checkSlot(data, index, count-back); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkSlot(data []byte, index, count int) error {
+	at := count % slots * slotSize
+	found := 0
+	if len(data) >= at+8 {
+		found = int(binary.LittleEndian.Uint64(data[at:]))
+	}
+	if found < count || found%slots != count%slots {
+		return fmt.Errorf("an acknowledged fsync is lost: writer %d has record %d where %d was", index, found, count)
+	}
+	want := slot(found)
+	if len(data) < at+len(want) || !bytes.Equal(data[at:at+len(want)], want) {
+		return fmt.Errorf("an acknowledged fsync is lost: record %d of writer %d is not whole", found, index)
+	}
+	return nil
+}
+
+func checkReplaced(data []byte, index, count int) error {
+	for at := 0; at+8 <= len(data); at += slotSize {
+		found := int(binary.LittleEndian.Uint64(data[at:]))
+		if found >= count && found < count+2*slots && found%slots == at/slotSize {
+			return checkSlot(data, index, found)
+		}
+	}
+	return fmt.Errorf("an acknowledged fsync is lost: writer %d does not have record %d", index, count)
+}
