@@ -71,15 +71,29 @@ func (x *Examination) Run() []Finding {
 	}
 	x.examineStores()
 	x.examineStatus()
-	slices.SortStableFunc(x.findings, func(a, b Finding) int { return rank(a.Level) - rank(b.Level) })
-	return x.findings
+	return worstFirst(x.findings)
 }
 
-func rank(l Level) int { return slices.Index([]Level{Fault, Warning, Note}, l) }
+func worstFirst(findings []Finding) []Finding {
+	sorted := []Finding{}
+	for _, level := range []Level{Fault, Warning, Note} {
+		for _, f := range findings {
+			if f.Level == level {
+				sorted = append(sorted, f)
+			}
+		}
+	}
+	return sorted
+}
 
 // Sound reports whether no finding is a fault.
 func Sound(findings []Finding) bool {
-	return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Level == Fault })
+	for _, f := range findings {
+		if f.Level == Fault {
+			return false
+		}
+	}
+	return true
 }
 
 func (x *Examination) add(level Level, text string, commands ...string) {

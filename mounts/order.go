@@ -2,7 +2,7 @@ package mounts
 
 import (
 	"path"
-	"slices"
+	"sort"
 
 	"github.com/ebb-nix/ebb/config"
 )
@@ -75,9 +75,17 @@ func inTreeOrder(s *config.Store) []Item {
 	for i := range s.Entries {
 		items[i] = Item{s, &s.Entries[i]}
 	}
-	slices.SortStableFunc(items, func(a, b Item) int { return comparePaths(a.Entry.Path, b.Entry.Path) })
+	sort.Stable(treeOrder(items))
 	return items
 }
+
+// treeOrder sorts as a walk of the tree does. Package sort rather than slices,
+// which would link a sort of its own for this type alone, 12 KiB.
+type treeOrder []Item
+
+func (t treeOrder) Len() int           { return len(t) }
+func (t treeOrder) Swap(i, j int)      { t[i], t[j] = t[j], t[i] }
+func (t treeOrder) Less(i, j int) bool { return comparePaths(t[i].Entry.Path, t[j].Entry.Path) < 0 }
 
 // comparePaths orders clean paths as a walk of the tree does: what lies below
 // a directory follows it directly, so "/a/b" comes before "/a-b".
