@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,25 @@ import (
 
 // AccelEnv names the environment variable that chooses QEMU's accelerator: kvm, tcg, or auto (the default).
 const AccelEnv = "VMTEST_ACCEL"
+
+// CPUsEnv names the environment variable with the number of processors of each machine, 2 by default. One is better on a
+// host that has other work: an emulated processor that waits for another one, which the host has stopped, wastes its time.
+const CPUsEnv = "VMTEST_CPUS"
+
+// chooseCPUs reads the number of processors.
+func (k *Kit) chooseCPUs(context.Context) error {
+	k.cpus = defaultCPUs
+	text := os.Getenv(CPUsEnv)
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return fmt.Errorf("%s=%s: not a number of processors", CPUsEnv, text)
+	}
+	k.cpus = n
+	return nil
+}
 
 const (
 	kvmDevice = "/dev/kvm"
@@ -70,7 +90,7 @@ func (k *Kit) probe(ctx context.Context, dir string) error {
 		return err
 	}
 	vm, err := start(k.tools, commandLine{
-		accel: accelKVM, memoryMB: 256, kernel: k.vmlinux, initrd: initrd, cmdline: "console=ttyS0 panic=-1",
+		accel: accelKVM, memoryMB: 256, cpus: k.cpus, kernel: k.vmlinux, initrd: initrd, cmdline: "console=ttyS0 panic=-1",
 	}, dir)
 	accel := accelTCG
 	if err == nil {

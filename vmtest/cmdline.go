@@ -13,20 +13,21 @@ const (
 	accelTCG = "tcg"
 )
 
-// cpus is fixed: with two, half of a boot's services start beside each other, and more gain nothing.
-const cpus = 2
+// defaultCPUs: with two, half of a boot's services start beside each other, and more gain nothing.
+const defaultCPUs = 2
 
 const defaultMemoryMB = 1024
 
 // commandLine is what QEMU is started with.
 type commandLine struct {
 	accel                   string
-	memoryMB                int
+	memoryMB, cpus          int
 	kernel, initrd, cmdline string
 	disks                   []string // qcow2
 	disksReadOnly           bool
 	bus                     Bus
 	clock                   time.Time
+	incoming                string // file with the state of a machine to go on from
 	// agentFD and qmpFD are connected sockets that QEMU inherits. Zero leaves the device out, as in a command for a
 	// human to repeat.
 	agentFD, qmpFD int
@@ -37,7 +38,7 @@ type commandLine struct {
 func (c commandLine) args() []string {
 	a := []string{
 		"-nodefaults", "-no-user-config", "-display", "none",
-		"-machine", "q35", "-smp", strconv.Itoa(cpus), "-m", strconv.Itoa(c.memoryMB),
+		"-machine", "q35", "-smp", strconv.Itoa(c.cpus), "-m", strconv.Itoa(c.memoryMB),
 		// A guest that asks for a reset ends the process: each boot has a command line of its own.
 		"-action", "reboot=shutdown",
 		"-kernel", c.kernel, "-initrd", c.initrd, "-append", c.cmdline,
@@ -60,6 +61,9 @@ func (c commandLine) args() []string {
 	}
 	if !c.clock.IsZero() {
 		a = append(a, "-rtc", "base="+c.clock.UTC().Format("2006-01-02T15:04:05"))
+	}
+	if c.incoming != "" {
+		a = append(a, "-incoming", "file:"+escape(c.incoming))
 	}
 	if c.agentFD != 0 {
 		a = append(

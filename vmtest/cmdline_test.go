@@ -8,7 +8,7 @@ import (
 )
 
 func TestArgs(t *testing.T) {
-	base := commandLine{accel: accelTCG, memoryMB: 512, kernel: "/k", initrd: "/i", cmdline: "a b"}
+	base := commandLine{accel: accelTCG, memoryMB: 512, cpus: 2, kernel: "/k", initrd: "/i", cmdline: "a b"}
 	for _, c := range []struct {
 		name   string
 		change func(*commandLine)
@@ -16,7 +16,7 @@ func TestArgs(t *testing.T) {
 		absent string
 	}{
 		{"kernel", func(*commandLine) {}, []string{"-kernel", "/k", "-initrd", "/i", "-append", "a b"}, "-rtc"},
-		{"memory", func(*commandLine) {}, []string{"-m", "512"}, "-drive"},
+		{"memory", func(*commandLine) {}, []string{"-smp", "2", "-m", "512"}, "-drive"},
 		{"emulation", func(*commandLine) {}, []string{"-accel", "tcg,thread=multi", "-cpu", "max"}, "kvm"},
 		{"a reset ends it", func(*commandLine) {}, []string{"-action", "reboot=shutdown"}, "virtserialport"},
 		{"kvm", func(c *commandLine) { c.accel = accelKVM }, []string{"-accel", "kvm", "-cpu", "host"}, "tcg"},
@@ -49,6 +49,11 @@ func TestArgs(t *testing.T) {
 			"clock", func(c *commandLine) { c.clock = time.Date(2031, 2, 3, 4, 5, 6, 0, time.FixedZone("", 3600)) },
 			[]string{"-rtc", "base=2031-02-03T03:05:06"},
 			"-qmp",
+		},
+		{
+			"a saved machine", func(c *commandLine) { c.incoming = "/state" },
+			[]string{"-incoming", "file:/state"},
+			"-rtc",
 		},
 		{
 			"agent", func(c *commandLine) { c.agentFD, c.portName = 3, "p" },

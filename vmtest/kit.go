@@ -52,6 +52,7 @@ type Kit struct {
 	// closure is the path of the system in the machine.
 	closure string
 	accel   string
+	cpus    int
 }
 
 // toolPackages run on the host.
@@ -84,7 +85,7 @@ func Prepare(ctx context.Context, o Options) (*Kit, error) {
 	}
 	k := &Kit{cache: c, log: o.Log, start: time.Now()}
 	for _, step := range []func(context.Context) error{
-		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseAccel,
+		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseCPUs, k.chooseAccel,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("prepare test machines: %w", err)

@@ -81,7 +81,7 @@ func (p *process) launch() error {
 	}
 	defer qmpFile.Close()
 	p.agent = newAgent(agentConn, p.state)
-	p.qmp = &qmp{conn: qmpConn, event: p.onEvent, answers: make(chan qmpMessage)}
+	p.qmp = newQMP(qmpConn, p.onEvent)
 	p.cmd.ExtraFiles = []*os.File{agentFile, qmpFile}
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if p.console, err = p.cmd.StdinPipe(); err == nil {
@@ -105,6 +105,7 @@ func (p *process) onEvent(name string, data json.RawMessage) {
 // reap waits for the end of QEMU and of its output.
 func (p *process) reap(logFile io.Closer) {
 	err := errors.Join(p.cmd.Wait(), logFile.Close())
+	<-p.qmp.ended // its last word is the reason
 	p.state.update(func() { p.state.off, p.state.offErr = true, err })
 	close(p.done)
 }

@@ -17,6 +17,12 @@ type qmp struct {
 
 	mu      sync.Mutex // one command at a time
 	answers chan qmpMessage
+	// ended is closed when the connection is, and all that came by it has been seen.
+	ended chan struct{}
+}
+
+func newQMP(conn io.ReadWriter, event func(string, json.RawMessage)) *qmp {
+	return &qmp{conn: conn, event: event, answers: make(chan qmpMessage), ended: make(chan struct{})}
 }
 
 // qmpMessage is any of QEMU's messages: greeting, event, or the answer to a command.
@@ -35,6 +41,7 @@ var errQMPClosed = errors.New("QEMU closed its control connection")
 
 // listen reads messages until QEMU ends.
 func (q *qmp) listen() {
+	defer close(q.ended)
 	defer close(q.answers)
 	in := bufio.NewReader(q.conn)
 	for {
