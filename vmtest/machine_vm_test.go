@@ -122,3 +122,40 @@ func TestMissingDisk(t *testing.T) {
 		t.Errorf("journal of sysroot.mount: %s", got)
 	}
 }
+
+// A machine goes on from one saved instant as often as one likes, each time with the disk as it is then.
+func TestSaveAndRestore(t *testing.T) {
+	m := standard(t)
+	m.Config.Initrd = vmtest.Unit("gate.service", "[Unit]\nDefaultDependencies=no\nBefore=sysroot.mount\n"+
+		"Requires=dev-disk-by\\x2dlabel-nixos.device\nAfter=dev-disk-by\\x2dlabel-nixos.device\n"+
+		"[Service]\nType=oneshot\nExecStart=/vmtest/guest gate here /run/typed\n"+
+		"ExecStart=/bin/systemctl kill --signal=HUP vmtest-agent-initrd.service\n", "initrd.target.wants")
+	m.BootTo(vmtest.Mark("here"))
+	saved := m.Saved()
+	var ids []string
+	for i, word := range []string{"one", "two"} {
+		m.Restored(saved)
+		m.Typed(word + "\n")
+		m.WaitFor(vmtest.SystemUp())
+		if got := m.Run("cat", "/run/typed"); got != word {
+			t.Errorf("typed at the gate: %q, want %q", got, word)
+		}
+		ids = append(ids, m.Run("cat", "/proc/sys/kernel/random/boot_id"))
+		if there := m.Try("test", "-e", "/persist/mark").Status == 0; there != (i == 1) {
+			t.Errorf("run %s: the file of the run before is there: %v", word, there)
+		}
+		m.Shell("echo mark > /persist/mark")
+		m.Off()
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("these are two boots: %q", ids)
+	}
+	m.NewDisks()
+	m.Restored(saved)
+	m.Typed("three\n")
+	m.WaitFor(vmtest.SystemUp())
+	if m.Try("test", "-e", "/persist/mark").Status == 0 {
+		t.Error("the disks were not thrown away")
+	}
+	m.Cut()
+}

@@ -92,6 +92,9 @@ func (k *Kit) overlay(c Config) ([]files.File, error) {
 	system := []files.File{
 		files.Program("run/vmtest/guest", k.guestProgram),
 		files.Text("etc/fstab", fstab(c.Fstab)),
+		// After a resume: see serve of the guest program.
+		files.Text("etc/systemd/system/systemd-hibernate.service.d/agent.conf", "[Service]\n"+
+			"ExecStartPost=systemctl kill --signal=HUP vmtest-agent.service\n"),
 	}
 	if len(c.Crypttab) > 0 {
 		initrd = append(initrd, files.Text("etc/crypttab", strings.Join(c.Crypttab, "\n")+"\n"))

@@ -37,7 +37,19 @@ func (m *Machine) Reboot(ctx context.Context) error {
 const killedBySIGTERM = 128 + 15
 
 func (m *Machine) shutDown(ctx context.Context, verb, want string) error {
-	r, err := m.Run(ctx, "systemctl", "--no-block", verb)
+	return m.leave(ctx, verb, want, verb)
+}
+
+// Hibernate writes the machine's memory to its swap space, which has to be in use and named by resume= on the kernel
+// command line, and returns when the machine is off. The next boot, with the same kernel, resumes it; SystemUp is true
+// again then.
+func (m *Machine) Hibernate(ctx context.Context) error {
+	return m.leave(ctx, "hibernate", reasonShutdown, "start", "systemd-hibernate.service")
+}
+
+// leave runs systemctl(1) and waits until the machine is off for the reason that is wanted.
+func (m *Machine) leave(ctx context.Context, verb, want string, args ...string) error {
+	r, err := m.Run(ctx, append([]string{"systemctl", "--no-block"}, args...)...)
 	// The agent, too, may be stopped before it has answered.
 	if err != nil && !errors.Is(err, errAgentGone) {
 		return fmt.Errorf("%s: %w", verb, err)

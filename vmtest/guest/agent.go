@@ -34,23 +34,36 @@ func serve(stage string) error {
 	}
 	defer port.Close()
 	out := &sender{w: port}
+	if err := greet(out, stage); err != nil {
+		return err
+	}
+	stopped, resumed := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(stopped, syscall.SIGTERM)
+	signal.Notify(resumed, syscall.SIGHUP)
+	ended := make(chan error, 1)
+	go func() { ended <- answer(bufio.NewReader(port), out) }()
+	for {
+		select {
+		case <-stopped:
+			return out.send(wire.Message{Bye: true})
+		case <-resumed:
+			// The host of a machine that was hibernated is another one, and knows of no agent.
+			if err := greet(out, stage); err != nil {
+				return err
+			}
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+// greet tells the host that somebody listens.
+func greet(out *sender, stage string) error {
 	hello, err := newHello(stage)
 	if err != nil {
 		return err
 	}
-	if err := out.send(wire.Message{Hello: hello}); err != nil {
-		return err
-	}
-	stopped := make(chan os.Signal, 1)
-	signal.Notify(stopped, syscall.SIGTERM)
-	ended := make(chan error, 1)
-	go func() { ended <- answer(bufio.NewReader(port), out) }()
-	select {
-	case <-stopped:
-		return out.send(wire.Message{Bye: true})
-	case err := <-ended:
-		return err
-	}
+	return out.send(wire.Message{Hello: hello})
 }
 
 // answer reads requests and runs each beside the others, so that a command that hangs holds nobody up.

@@ -5,11 +5,13 @@
 //	guest find-closure    what initrd-find-nixos-closure.service does
 //	guest activate        what initrd-nixos-activation.service does
 //	guest mark NAME       write a line on the console that the host waits for
+//	guest gate NAME FILE  do that, and wait until the host types a line, which goes to FILE
 //
 // As /init, without arguments, it says that a machine has got this far, and ends it.
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"syscall"
@@ -36,6 +38,8 @@ func run(args []string) error {
 		return activate("/sysroot", "/nixos-closure", "/vmtest/system")
 	case len(args) == 2 && args[0] == "mark":
 		return mark(args[1])
+	case len(args) == 3 && args[0] == "gate":
+		return gate(args[1], args[2], "/dev/ttyS0", "/proc/sys/vm/drop_caches")
 	}
 	return fmt.Errorf("unknown arguments %q", args)
 }
@@ -43,6 +47,27 @@ func run(args []string) error {
 // mark writes to the kernel log at a level that reaches the console whatever "quiet" and loglevel= say.
 func mark(name string) error {
 	return os.WriteFile("/dev/kmsg", []byte("<2>"+wire.MarkPrefix+name+"\n"), 0)
+}
+
+// gate holds a boot up. The machine may be saved here and go on with another disk: what the kernel remembers of the one
+// that it had seen is dropped.
+func gate(name, file, console, dropCaches string) error {
+	tty, err := os.OpenFile(console, os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	defer tty.Close()
+	if err := mark(name); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(tty).ReadString('\n')
+	if err != nil {
+		return fmt.Errorf("read %s: %w", console, err)
+	}
+	if err := os.WriteFile(dropCaches, []byte("1\n"), 0); err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(line), 0o644)
 }
 
 // probe is the whole of a machine that is only there to see whether it starts.

@@ -154,6 +154,12 @@ func (m *Machine) Off() {
 	m.check(m.PowerOff(m.t.Context()))
 }
 
+// Hibernate writes the machine's memory to its swap space and switches it off.
+func (m *Machine) Hibernate() {
+	m.t.Helper()
+	m.check(m.Machine.Hibernate(m.t.Context()))
+}
+
 // Cut cuts the power.
 func (m *Machine) Cut() {
 	m.t.Helper()
@@ -187,6 +193,39 @@ func (m *Machine) check(err error) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+}
+
+// Saved keeps the machine's state and switches it off.
+func (m *Machine) Saved() *vmtest.Saved {
+	m.t.Helper()
+	s, err := m.Save(m.t.Context())
+	m.check(err)
+	return s
+}
+
+// Restored switches the machine on in a state that was saved.
+func (m *Machine) Restored(s *vmtest.Saved) {
+	m.t.Helper()
+	m.check(m.Restore(m.t.Context(), s))
+}
+
+// NewDisks throws away all that the machine has written.
+func (m *Machine) NewDisks() {
+	m.t.Helper()
+	m.check(m.ResetDisks())
+}
+
+// longEnv must be 1 for what takes hours.
+const longEnv = "EBB_LONG"
+
+// IsLong tells whether there is all the time that a test could want. What is left out otherwise it says.
+func IsLong(t testing.TB, leftOut string) bool {
+	t.Helper()
+	if os.Getenv(longEnv) == "1" {
+		return true
+	}
+	t.Logf("LEFT OUT: %s (%s=1, make test-long)", leftOut, longEnv)
+	return false
 }
 
 // Typed types on the console.
