@@ -6,6 +6,7 @@
     ./home-manager.nix
     ./machine-id.nix
     ./options.nix
+    ./presets.nix
     ./settings.nix
     ./stage-1.nix
     ./stage-2.nix
