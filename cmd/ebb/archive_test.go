@@ -1,0 +1,191 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/testenv"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+// archiveDisk makes a file system with archived roots 1 to count, the newest of
+// today and each a day older than the next, and returns a config for it.
+func archiveDisk(t *testing.T, count int) (f *testenv.Fixture, configPath string) {
+	t.Helper()
+	f = testenv.Btrfs(t, testenv.BtrfsOptions{})
+	testenv.Tree(t, f.Dir, "subvolume @", "subvolume @persist", "dir @roots 0700 0:0")
+	for n := 1; n <= count; n++ {
+		dir := "@roots/" + archive.DirectoryName(uint64(n))
+		testenv.Tree(t, f.Dir, "dir "+dir+" 0700 0:0", "subvolume "+dir+"/root", fmt.Sprintf("file %s/root/etc/number 0640 0:42 %d", dir, n))
+		fd, err := unix.Open(f.Path(dir, "root"), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := btrfs.Info(fd)
+		if err := unix.Close(fd); err != nil {
+			t.Fatal(err)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now().AddDate(0, 0, n-count)
+		meta := archive.Info{
+			Sequence: uint64(n), Archived: at, Boot: archive.Boot{ID: fmt.Sprint(n), Time: at},
+			Subvolumes: []archive.Member{{Name: "root", Path: "@", Fresh: btrfs.UUID{1}, Old: info.UUID}},
+		}
+		text, err := meta.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(f.Path(dir, "meta.json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return f, writeFile(t, fmt.Sprintf(`{"version": 1, "root": {"kind": "btrfs", "device": %q, "keep": {"count": 2, "days": 3, "min_free_percent": 1}}, "stores": {}}`, f.Device()))
+}
+
+// archived returns the numbers in the archive.
+func archived(t *testing.T, f *testenv.Fixture) string {
+	t.Helper()
+	numbers, err := archive.Numbers(f.Open("@roots"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(numbers)
+}
+
+func TestPrune(t *testing.T) {
+	f, config := archiveDisk(t, 6)
+	run := func(args ...string) roots.Report {
+		t.Helper()
+		got := ebb(t, append([]string{"prune", "--json", "--config", config, "--run-dir", t.TempDir()}, args...)...)
+		var report roots.Report
+		if err := json.Unmarshal([]byte(got.stdout), &report); err != nil || got.status != 0 {
+			t.Fatalf("%+v, %v", got, err)
+		}
+		return report
+	}
+	if got := ebb(t, "roots", "pin", "1", "the first", "--config", config); got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if report := run("--dry-run"); len(report.Verdicts) != 6 || len(report.Deleted) != 0 || archived(t, f) != "[1 2 3 4 5 6]" {
+		t.Errorf("the dry run: %+v", report)
+	}
+	if report := run("--wait"); fmt.Sprint(report.Deleted) != "[2 3]" || archived(t, f) != "[1 4 5 6]" {
+		t.Errorf("%+v; left %s", report, archived(t, f))
+	}
+	if report := run(); len(report.Deleted) != 0 {
+		t.Errorf("again: %+v", report)
+	}
+	if got := ebb(t, "prune", "--config", config); got.status != 0 || !strings.Contains(got.stdout, "stays") {
+		t.Errorf("for people: %+v", got)
+	}
+}
+
+func TestRootsVerbs(t *testing.T) {
+	f, config := archiveDisk(t, 3)
+	dir := t.TempDir()
+	for _, test := range []struct {
+		args       []string
+		status     int
+		stdout     string
+		stderr     string
+		stillThere string
+	}{
+		{[]string{"pin", "2", "good one"}, 0, "", "", ""},
+		{[]string{}, 0, "(pinned: good one)", "", ""},
+		{[]string{"--json"}, 0, `"why": "good one"`, "", ""},
+		{[]string{"delete", "2", "--yes"}, 1, "", "root 2 is pinned", "[1 2 3]"},
+		{[]string{"unpin", "2"}, 0, "", "", ""},
+		{[]string{"delete", "1"}, 2, "", "--yes", "[1 2 3]"},
+		{[]string{"delete", "1", "--dry-run"}, 0, "would be deleting", "", "[1 2 3]"},
+		{[]string{"delete", "1", "000002", "--yes"}, 0, "", "", "[3]"},
+		{[]string{"delete", "1", "--yes"}, 1, "", "there is no archived root 1", "[3]"},
+		{[]string{"delete", "x", "--yes"}, 2, "", "not the number", "[3]"},
+		{[]string{"fly"}, 2, "", "none of list, pin", ""},
+		{[]string{"pin"}, 2, "", "arguments", ""},
+		{[]string{"mount", "3", dir}, 0, "read-only", "", ""},
+		{[]string{"delete", "3", "--yes"}, 1, "", "mounted on " + dir, "[3]"},
+		{[]string{"umount", dir}, 0, "", "", ""},
+		{[]string{"umount", dir}, 1, "", "no archived root is mounted", ""},
+		{[]string{"umount", "/"}, 1, "", "no archived root is mounted", ""},
+		{[]string{"mount", "9", dir}, 1, "", "9", ""},
+	} {
+		got := ebb(t, append([]string{"roots", "--config", config}, test.args...)...)
+		if got.status != test.status || !strings.Contains(got.stdout, test.stdout) || !strings.Contains(got.stderr, test.stderr) {
+			t.Errorf("%q: %+v", test.args, got)
+		}
+		if test.stillThere != "" && archived(t, f) != test.stillThere {
+			t.Errorf("%q: left %s", test.args, archived(t, f))
+		}
+	}
+}
+
+// What is mounted can be looked at and nothing else.
+func TestRootsMount(t *testing.T) {
+	_, config := archiveDisk(t, 1)
+	dir := t.TempDir()
+	if got := ebb(t, "roots", "mount", "1", dir, "--config", config); got.status != 0 {
+		t.Fatalf("%+v", got)
+	}
+	defer unix.Unmount(dir, unix.MNT_DETACH)
+	if text, err := os.ReadFile(filepath.Join(dir, "etc/number")); err != nil || string(text) != "1" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "new"), nil, 0o600); err == nil {
+		t.Error("it can be written to")
+	}
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil || s.Flags&(unix.ST_NOSUID|unix.ST_NODEV|unix.ST_RDONLY) != unix.ST_NOSUID|unix.ST_NODEV|unix.ST_RDONLY {
+		t.Errorf("flags %x, %v", s.Flags, err)
+	}
+}
+
+func TestRestore(t *testing.T) {
+	_, config := archiveDisk(t, 3)
+	to := t.TempDir()
+	for _, test := range []struct {
+		args   []string
+		status int
+		want   string // in number, "-": not there
+		stdout string
+	}{
+		{[]string{"/etc/number", "--to", to, "--dry-run"}, 0, "-", "would be restored from root 3"},
+		{[]string{"/etc/number", "--to", to}, 0, "3", "restored from root 3"},
+		{[]string{"/etc/number", "--to", to}, 1, "3", ""},
+		{[]string{"/etc/number", "--to", to, "--force", "--from", "1"}, 0, "1", "before-restore-1"},
+		{[]string{"/etc/none", "/etc/number", "--to", to, "--force", "--json"}, 1, "3", `"from": 3`},
+		{[]string{}, 2, "3", ""},
+		{[]string{"/etc/number", "--to", to, "--into-store"}, 2, "3", ""},
+	} {
+		got := ebb(t, append([]string{"restore", "--config", config}, test.args...)...)
+		text, err := os.ReadFile(filepath.Join(to, "number"))
+		if err != nil {
+			text = []byte("-")
+		}
+		if got.status != test.status || string(text) != test.want || !strings.Contains(got.stdout, test.stdout) {
+			t.Errorf("%q: %+v; number %s", test.args, got, text)
+		}
+	}
+}
+
+func TestDoctorCommand(t *testing.T) {
+	_, config := archiveDisk(t, 1)
+	got := ebb(t, "doctor", "--config", config, "--run-dir", t.TempDir())
+	if got.status != 1 || !strings.Contains(got.stdout, "fault: ebb has not run in this boot") {
+		t.Errorf("%+v", got)
+	}
+	got = ebb(t, "doctor", "--json", "--config", writeFile(t, "{"), "--run-dir", t.TempDir())
+	if got.status != 1 || !strings.Contains(got.stdout, `"ok": false`) {
+		t.Errorf("%+v", got)
+	}
+}
