@@ -59,6 +59,14 @@ let
     entry: !(isWithin entry) && entry.index == (lib.head byKey.${keyOf entry}).index
   ) entries;
 
+  # Where what makes this machine the one that it is goes; what ebb adds to it
+  # belongs there, too.
+  mainStores = lib.concatMap (path: map (entry: entry.store) (byPath.${path} or [ ])) [
+    "/etc/machine-id"
+    "/var/lib/nixos"
+    "/var/log"
+  ];
+
   sshHostKeys = lib.optionals config.services.openssh.enable (
     lib.concatMap (key: [ key.path "${key.path}.pub" ]) config.services.openssh.hostKeys
   );
@@ -230,6 +238,7 @@ in
     }
     (lib.mkIf isActive {
       ebb.enable = lib.mkDefault true;
+      ebb.mainStore = lib.mkIf (mainStores != [ ]) (lib.mkDefault (lib.head mainStores));
       ebb.root.kind = lib.mkIf leavesRoot (lib.mkDefault "none");
       boot.initrd.systemd.enable = lib.mkIf (!(stage1.default or false)) (lib.mkDefault true);
     })
