@@ -1,0 +1,56 @@
+# The evaluation tests that need a nixpkgs: each group is a list of
+# { name; ok; detail; }. "make test-nix" runs them one group after another, and the flake has
+# all but the full systems among its checks.
+{
+  nixpkgs,
+  system ? "x86_64-linux",
+  # For a tree that lacks more than stand-ins.nix knows: an overlay, or the path of one.
+  overlay ? (_final: _prev: { }),
+  pkgs ? import nixpkgs {
+    inherit system;
+    config = { };
+    overlays = [
+      (import ./stand-ins.nix)
+      (if builtins.isFunction overlay then overlay else import overlay)
+    ];
+  },
+}:
+
+let
+  inherit (pkgs) lib;
+
+  evaluate = import ./evaluate.nix { inherit nixpkgs pkgs; };
+  layouts = import ./layouts.nix;
+  test = import ./test.nix { inherit lib; };
+  arguments = {
+    inherit
+      evaluate
+      layouts
+      lib
+      nixpkgs
+      pkgs
+      test
+      ;
+  };
+  results = lib.concatMap test.flatten;
+  group = file: results (import file arguments);
+
+  groups = {
+    setups = results (import ./setups.nix { whole = false; } arguments);
+    complaints = group ./complaints.nix;
+    options = group ./options.nix;
+    quick-start = group ./quick-start.nix;
+    laptop = group ./laptop.nix;
+  }
+  # Written beside what they are about.
+  // lib.optionalAttrs (builtins.pathExists ./presets) { presets = group ./presets; }
+  // lib.optionalAttrs (builtins.pathExists ./compat) { compat = group ./compat; };
+in
+groups
+// {
+  # Those that look at options and no further.
+  quick = lib.concatLists (lib.attrValues groups);
+
+  # In place of setups, whole systems.
+  systems = results (import ./setups.nix { whole = true; } arguments);
+}
