@@ -13,7 +13,7 @@ type node struct {
 	entry    *Entry // what lies here, nil for what is only on the way
 	names    map[string]*node
 	patterns []pattern // the longest, which says most, first
-	anywhere *node // what lies here or in any directory below: after **
+	anywhere *node     // what lies here or in any directory below: after **
 }
 
 // pattern is a name with wildcards, and what it leads to.
