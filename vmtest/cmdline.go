@@ -106,6 +106,8 @@ func kernelParams(closure string, extra []string) string {
 		"panic=-1", // reset at once; QEMU ends then
 		"root=fstab", "init=" + closure + "/init",
 		"systemd.show_status=1", "SYSTEMD_COLORS=0",
+		// A busy host is no reason for a device to be late.
+		"systemd.default_device_timeout_sec=900",
 	}, extra...), " ")
 }
 

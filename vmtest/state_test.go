@@ -45,7 +45,11 @@ func TestWait(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newBootState()
-			ctx, cancel := context.WithTimeout(t.Context(), shortly)
+			patience := generous
+			if errors.Is(c.want, context.DeadlineExceeded) {
+				patience = shortly
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			started := make(chan struct{})
 			ended := make(chan error)
