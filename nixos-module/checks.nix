@@ -172,11 +172,16 @@ let
 
   swapFiles = lib.filter (path: !(lib.hasPrefix "/dev/" path)) (map (swap: swap.device) config.swapDevices);
   diskSwaps = lib.filter (swap: !swap.randomEncryption.enable) config.swapDevices;
+  # NixOS 26.05 has settings in place of lines.
+  hibernationForbidden =
+    if options.systemd.sleep ? settings then
+      lib.elem (config.systemd.sleep.settings.Sleep.AllowHibernation or true) [ false "no" "false" "off" "0" ]
+    else
+      lib.hasInfix "AllowHibernation=no" config.systemd.sleep.extraConfig;
   mayHibernate =
     diskSwaps != [ ]
     && !(lib.elem "nohibernate" config.boot.kernelParams)
-    && !(lib.hasInfix "AllowHibernation=no" (config.systemd.sleep.extraConfig or ""))
-    && (config.systemd.sleep.settings.Sleep.AllowHibernation or true) != false;
+    && !hibernationForbidden;
 
   otherRollbacks = lib.filter (
     name:

@@ -137,16 +137,19 @@ let
       count = mkOption {
         type = types.ints.between 0 1000000;
         default = 5;
+        example = 20;
         description = "How many of the newest old roots are never deleted.";
       };
       days = mkOption {
         type = types.ints.between 0 1000000;
         default = 30;
+        example = 90;
         description = "For how many days, from the day it was archived, an older one is kept.";
       };
       minFreePercent = mkOption {
         type = types.ints.between 0 100;
         default = 10;
+        example = 20;
         description = "How much of the file system is to be free; old roots go earlier, the oldest first, when less is.";
       };
     };
@@ -215,6 +218,7 @@ in
       type = types.package;
       default = pkgs.callPackage ../package.nix { };
       defaultText = literalExpression "pkgs.callPackage ebb/package.nix { }";
+      example = literalExpression "inputs.ebb.packages.${pkgs.stdenv.hostPlatform.system}.default";
       description = ''
         The package. It needs the Go of its {file}`go.mod` to be built; on a release of NixOS
         that is older than that, take the package of the flake.
@@ -264,12 +268,14 @@ in
     keepMachineId = mkOption {
       type = types.bool;
       default = true;
+      example = false;
       description = "Whether {file}`/etc/machine-id` is kept, unless it is declared anyhow.";
     };
 
     keepNixosState = mkOption {
       type = types.bool;
       default = true;
+      example = false;
       description = ''
         Whether {file}`/var/lib/nixos` is kept, unless it is declared anyhow: NixOS notes there
         which numbers it has given to users and groups.
@@ -280,6 +286,7 @@ in
       files = mkOption {
         type = types.ints.between 0 1099511627776;
         default = 50000;
+        example = 1000000;
         description = ''
           How many files one boot copies into the stores at most, when an entry is new and the
           old root has data at its path.
@@ -288,6 +295,7 @@ in
       copiedBytes = mkOption {
         type = bytes;
         default = "1G";
+        example = "10G";
         description = "How many bytes one boot copies for that at most; blocks that can be shared (reflinks) do not count.";
       };
     };
@@ -310,6 +318,7 @@ in
       type = types.submodule { options = lists "root"; };
       default = { };
       internal = true;
+      visible = false;
       description = ''
         Entries for the main store which the user did not ask for. What is declared in
         {option}`ebb.persist`, in any store, wins; what lies in such a directory is left out.

@@ -113,6 +113,13 @@ let
 
   nonEmptyOrNull = list: if list == [ ] then null else list;
 
+  # The machine that builds may not be of the kind that it builds for.
+  checker =
+    if pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform then
+      cfg.package
+    else
+      pkgs.buildPackages.callPackage ../package.nix { };
+
   # An error here names the place in the document, and ends the build: such a
   # config never becomes a generation.
   checked =
@@ -121,7 +128,7 @@ let
       {
         inherit document;
         passAsFile = [ "document" ];
-        nativeBuildInputs = [ cfg.package ];
+        nativeBuildInputs = [ checker ];
       }
       ''
         ebb check "$documentPath"

@@ -31,6 +31,13 @@ in
       };
     };
 
+    # It is told where somebody is there to read it; "systemctl --failed" has it, too.
+    environment.loginShellInit = ''
+      if [ -t 2 ] && ${config.systemd.package}/bin/systemctl --quiet is-failed ebb-status.service 2>/dev/null; then
+        echo 'ebb: something is wrong with this boot; "ebb status" says what' >&2
+      fi
+    '';
+
     systemd.packages = map unit [
       "ebb-sync.service"
       "ebb-status.service"
