@@ -11,6 +11,9 @@ FUZZTIME ?= 30s
 # What root can run on every machine; others see what was not run.
 ROOT_TIERS := root,namespaces,btrfs
 
+# A guard against tests that hang, which none of them has by itself.
+TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
+
 # Without inlining the binary is 4 % smaller; what takes time is in the kernel.
 BUILD_FLAGS := -trimpath -gcflags=all=-l -ldflags='-s -w -buildid='
 
@@ -32,13 +35,17 @@ test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, virtual m
 	scripts/install-tools test
 	$(MAKE) lint test-host test-vm demo
 
+.PHONY: test-long
+test-long: ## run all tests, with all that make test leaves out; takes hours
+	EBB_LONG=1 $(MAKE) test
+
 .PHONY: test-host
 test-host: ## run the tests that need no virtual machine, with the race detector
-	EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -race $(GO_PACKAGES)
+	EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -race -timeout $(TIMEOUT) $(GO_PACKAGES)
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
-	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout 80m ./vmtest/...
+	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
 .PHONY: lint
 lint: ## check the format and run the linters
