@@ -39,6 +39,8 @@ func (h *Host) Mount(cfg *config.Config, dir string) error {
 	}
 	if failed := report.Failed(); failed > 0 {
 		err = fmt.Errorf("%w: %d of %d are missing", ErrEntries, failed, len(report.Entries))
+	} else if root.Fresh {
+		markEntered(root.Fd)
 	}
 	return h.finishMount(record, err)
 }
@@ -56,13 +58,18 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open root: %w", err)
 	}
-	record := h.rollbackRecord()
+	record, err := h.rollbackRecord()
+	oldRoots := openOldRoots(record)
+	if err != nil {
+		oldRoots = func() ([]int, error) { return nil, err }
+	}
 	return &mounts.Root{
 		Fd: fd, Dir: dir,
 		Stores: cfg.Stores, Adopt: cfg.Adopt,
 		// Where ebb is tried out by hand nothing is known to be lost.
 		Fresh:        record.Fresh || h.Stage1 && cfg.Root.Kind != config.KindNone,
-		OldRoot:      openOldRoot(record),
+		OldRoots:     oldRoots,
+		Lock:         func() (func(), error) { return h.lock(entriesLock) },
 		NewSubvolume: btrfs.CreateSubvolume,
 		Observe:      func(s mounts.Step) { h.announce(s, cfg.Stores) },
 		Utab:         mounts.DefaultUtab,
@@ -85,36 +92,15 @@ func (h *Host) announce(s mounts.Step, stores []config.Store) {
 }
 
 // rollbackRecord is what this boot's rollback has recorded, or nothing.
-func (h *Host) rollbackRecord() *RollbackRecord {
+func (h *Host) rollbackRecord() (*RollbackRecord, error) {
 	record, err := ReadRecord(h.RunDir, h.BootID)
+	if err != nil && !errors.Is(err, ErrNoRecord) {
+		return &RollbackRecord{}, err
+	}
 	if err != nil || record.Rollback == nil {
-		return &RollbackRecord{}
+		return &RollbackRecord{}, nil
 	}
-	return record.Rollback
-}
-
-// openOldRoot returns how to open the root that a rollback has archived, nil
-// when it has archived none. It is mounted detached, read-only, without
-// devices and set-id programs.
-func openOldRoot(record *RollbackRecord) func() (int, error) {
-	root, made := record.Subvolume("root")
-	if record.State != StateDone || !made || root.OldID == 0 {
-		return nil
-	}
-	return func() (int, error) {
-		device, err := resolveDevice(record.Device)
-		if err != nil {
-			return -1, err
-		}
-		fd, err := sys.NewMount("btrfs", []sys.Option{
-			{Key: "source", Value: device},
-			{Key: "subvolid", Value: fmt.Sprint(root.OldID)},
-		}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
-		if err != nil {
-			return -1, fmt.Errorf("open the archived root: %w", err)
-		}
-		return fd, nil
-	}
+	return record.Rollback, nil
 }
 
 // mostTold bounds the lines about entries that are not in place: a store that

@@ -153,8 +153,12 @@ func ReadRecord(runDir, bootID string) (*Record, error) {
 }
 
 // updateRecord reads the record of this boot, or begins one, lets change work
-// on it, and replaces it atomically.
+// on it, and replaces it atomically. Without the lock the worst case is that of
+// two that end at once one is missing in it.
 func (h *Host) updateRecord(change func(*Record)) error {
+	if unlock, err := h.lock(recordLock); err == nil {
+		defer unlock()
+	}
 	record, err := ReadRecord(h.RunDir, h.BootID)
 	if err != nil {
 		// A record that cannot be read is of no use to anybody: begin anew.

@@ -72,7 +72,12 @@ func (h *Host) finishRollback(record *RollbackRecord, err error) error {
 	if err != nil {
 		record.Reason, record.Hint = err.Error(), Hint(err)
 	}
-	recordErr := h.updateRecord(func(r *Record) { r.Rollback = record })
+	recordErr := h.updateRecord(func(r *Record) {
+		// That a second one had to stand back takes nothing from the first.
+		if r.Rollback == nil || r.Rollback.State != StateDone || record.State != StateRefused {
+			r.Rollback = record
+		}
+	})
 	if err == nil {
 		h.info("%s", record.summary())
 		recordErr = errors.Join(recordErr, h.markReady())

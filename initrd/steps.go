@@ -120,6 +120,9 @@ func (x *executor) snapshot(s Step) error {
 		return err
 	}
 	defer unix.Close(fd)
+	if err := clearEntered(fd); err != nil {
+		return err
+	}
 	return x.learn(s.Member.Name, fd)
 }
 

@@ -59,7 +59,7 @@ func TestRollbackOfTwoDevices(t *testing.T) {
 func TestOldRoot(t *testing.T) {
 	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/data 0644 0:0 old")
 	h := b.host("")
-	if openOldRoot(h.rollbackRecord()) != nil {
+	if openOldRoots(&RollbackRecord{}) != nil {
 		t.Error("there is an old root before the rollback")
 	}
 	if err := h.Rollback(b.cfg); err != nil {
@@ -69,10 +69,15 @@ func TestOldRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fd, err := openOldRoot(h.rollbackRecord())()
+	record, err := h.rollbackRecord()
 	if err != nil {
 		t.Fatal(err)
 	}
+	fds, err := openOldRoots(record)()
+	if err != nil || len(fds) != 1 {
+		t.Fatal(fds, err)
+	}
+	fd := fds[0]
 	defer unix.Close(fd)
 	if data, err := sys.ReadFile(fd, "data", 100); err != nil || string(data) != "old" {
 		t.Errorf("got %q, %v", data, err)

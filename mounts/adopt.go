@@ -10,31 +10,30 @@ import (
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
-// oldRoot is the root that was archived in this boot, opened when it is first
-// asked for.
-type oldRoot struct {
-	asked bool
-	fd    int
-	err   error
-	trail trail
+// oldRoots are the root that was archived in this boot and perhaps older ones,
+// opened when they are first asked for.
+type oldRoots struct {
+	asked  bool
+	err    error
+	trails []trail
 }
 
-func (o *oldRoot) open(find func() (int, error)) {
-	o.asked, o.fd = true, -1
+func (o *oldRoots) open(find func() ([]int, error)) {
+	o.asked = true
 	if find == nil {
 		return
 	}
-	if o.fd, o.err = find(); o.err != nil {
-		o.fd = -1
-		return
+	var fds []int
+	fds, o.err = find()
+	for _, fd := range fds {
+		o.trails = append(o.trails, trail{base: fd, prefix: "the old root: "})
 	}
-	o.trail = trail{base: o.fd, prefix: "the old root: "}
 }
 
-func (o *oldRoot) close() {
-	o.trail.close()
-	if o.asked && o.fd >= 0 {
-		unix.Close(o.fd)
+func (o *oldRoots) close() {
+	for i := range o.trails {
+		o.trails[i].close()
+		unix.Close(o.trails[i].base)
 	}
 }
 
@@ -75,20 +74,30 @@ func adoptionText(err error, path string) string {
 	return fmt.Sprintf("%s: %v; the data is in the old root, get it with: ebb restore %s", verb, err, quotePath(path))
 }
 
-// findOld looks into the old root.
+// findOld looks into the old roots, the newest first. An empty mount point in
+// one of them whose boot came to nothing does not hide what is in an older one.
 func (p *placing) findOld(old *side) error {
 	o := &p.run.old
 	if !o.asked {
-		o.open(p.run.root.OldRoot)
+		o.open(p.run.root.OldRoots)
 	}
-	if o.fd < 0 {
-		return o.err
+	for i := range o.trails {
+		err := old.look(&o.trails[i], p.item.Entry)
+		if err != nil && p.isOwnLink(old) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if !old.exists() {
+			continue
+		}
+		hasData, err := old.hasData()
+		if err != nil || hasData || i == len(o.trails)-1 {
+			return err
+		}
 	}
-	err := old.look(&o.trail, p.item.Entry)
-	if err != nil && p.isOwnLink(old) {
-		return nil
-	}
-	return err
+	return o.err
 }
 
 // isOwnLink reports whether what is there is the link to the source that an
@@ -101,17 +110,21 @@ func (p *placing) isOwnLink(s *side) bool {
 	return err == nil && text == p.result.Source
 }
 
-// targetHasData reports whether something would be hidden by a new source: a
-// directory that is not empty, a file that is not.
+// targetHasData reports whether something would be hidden by a new source.
 func (p *placing) targetHasData() (bool, error) {
-	t := &p.target
-	if !t.exists() {
+	if !p.target.exists() {
 		return false, nil
 	}
-	if !p.item.Entry.Directory {
-		return t.status.Size > 0, nil
+	return p.target.hasData()
+}
+
+// hasData reports whether what is open is a directory that is not empty, or a
+// file that is not.
+func (s *side) hasData() (bool, error) {
+	if !s.status.IsDirectory() {
+		return s.status.Size > 0, nil
 	}
-	fd, err := sys.ReopenDirectory(t.fd, unix.O_RDONLY)
+	fd, err := sys.ReopenDirectory(s.fd, unix.O_RDONLY)
 	if err != nil {
 		return false, err
 	}
@@ -120,13 +133,14 @@ func (p *placing) targetHasData() (bool, error) {
 	return !empty, err
 }
 
-// copySource copies to a temporary name beside the source, makes the copy
-// durable, and only then gives it its name: a power cut leaves no half source
-// that a later boot would take for a whole one.
+// copySource makes the source a copy, which is durable before it gets its name:
+// a power cut leaves no half source that a later boot would take for a whole
+// one.
 func (p *placing) copySource(from *side, where string) error {
-	name := sys.TemporaryName(p.source.name)
-	if err := p.removeStale(name); err != nil {
-		return err
+	if p.source.missing == "" { // else of a dry run: not even the directory is there
+		if err := p.removeStale(p.source.trail, p.source.name); err != nil {
+			return err
+		}
 	}
 	step := Step{Verb: AdoptData, Path: p.source.path(), From: where}
 	if p.run.dry {
@@ -136,39 +150,33 @@ func (p *placing) copySource(from *side, where string) error {
 		}
 	}
 	return p.act(step, func() error {
-		adopt := &p.run.root.Adopt
-		fd, stats, err := copytree.Copy(from.fd, p.source.trail.fd(), name, copytree.Options{
-			Limit: copytree.Limit{Files: adopt.Files, Copied: adopt.CopiedBytes},
-			// It was root's tree all along, and comes back to its place.
-			SetID: true, Devices: true,
+		fd, err := stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {
+			return p.copyDurably(from, t.fd(), name)
 		})
 		if err != nil {
 			return err
 		}
-		if err := p.publish(fd, name); err != nil {
-			unix.Close(fd)
-			return errors.Join(err, copytree.Remove(p.source.trail.fd(), name))
-		}
-		p.result.Created, p.result.Adopted = true, &stats
-		return nil
+		p.result.Created = true
+		return p.took(fd)
 	})
 }
 
-// publish gives the whole copy, open as fd, the name of the source.
-func (p *placing) publish(fd int, temporary string) error {
-	dir := p.source.trail.fd()
-	if err := sys.SyncFilesystem(fd); err != nil {
-		return err
-	}
-	if err := sys.RenameNoReplace(dir, temporary, dir, p.source.name); err != nil {
-		return err
-	}
-	status, err := sameName(dir, p.source.name, fd)
+func (p *placing) copyDurably(from *side, dir int, name string) (int, error) {
+	adopt := &p.run.root.Adopt
+	fd, stats, err := copytree.Copy(from.fd, dir, name, copytree.Options{
+		Limit: copytree.Limit{Files: adopt.Files, Copied: adopt.CopiedBytes},
+		// It was root's tree all along, and comes back to its place.
+		SetID: true, Devices: true,
+	})
 	if err != nil {
-		return fmt.Errorf("%s was exchanged while it was adopted: %w", quotePath(p.source.path()), err)
+		return -1, err
 	}
-	p.source.set(fd, status)
-	return nil
+	if err := sys.SyncFilesystem(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	p.result.Adopted = &stats
+	return fd, nil
 }
 
 // sameName makes sure that name leads to what fd is open on.
@@ -182,28 +190,4 @@ func sameName(dirFd int, name string, fd int) (sys.Status, error) {
 		err = fmt.Errorf("a %s of uid %d stands there", there.TypeName(), there.UID)
 	}
 	return status, err
-}
-
-// removeStale removes the copy that a killed run left behind. It belongs to
-// root until it is whole; somebody else's is not touched.
-func (p *placing) removeStale(name string) error {
-	if p.source.missing != "" {
-		return nil // of a dry run: not even the directory is there
-	}
-	dir := p.source.trail.fd()
-	status, err := sys.StatComponent(dir, name)
-	if isMissing(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	path := p.source.trail.prefix + join(p.source.dir, name)
-	if status.UID != 0 {
-		return &Refusal{
-			Path: path, Is: status.TypeName(), UID: status.UID, Want: "free name for a copy",
-			Hint: "remove it",
-		}
-	}
-	return p.act(Step{Verb: RemoveStale, Path: path}, func() error { return copytree.Remove(dir, name) })
 }

@@ -20,8 +20,22 @@ func (g *ground) oldRoot(specs ...string) string {
 	g.t.Helper()
 	dir := g.t.TempDir()
 	testenv.Tree(g.t, dir, specs...)
-	g.root.OldRoot = func() (int, error) { return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0) }
+	g.root.OldRoots = opening(dir)
 	return dir
+}
+
+// opening opens directories as old roots, the newest first.
+func opening(dirs ...string) func() ([]int, error) {
+	return func() (fds []int, err error) {
+		for _, dir := range dirs {
+			fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+			if err != nil {
+				return fds, err
+			}
+			fds = append(fds, fd)
+		}
+		return fds, nil
+	}
 }
 
 func TestAdoptFromOldRoot(t *testing.T) {
@@ -157,14 +171,14 @@ func TestAdoptWrongTypes(t *testing.T) {
 func TestOldRootFails(t *testing.T) {
 	g := newGround(t)
 	asked := 0
-	g.root.OldRoot = func() (int, error) { asked++; return -1, fmt.Errorf("disk on fire") }
+	g.root.OldRoots = func() ([]int, error) { asked++; return nil, fmt.Errorf("disk on fire") }
 	g.entries(directory("/a"), directory("/b"))
 	results := g.mount()
 	g.requireState(results, "/a", InPlace)
 	if !strings.Contains(results["/b"].Adoption, "disk on fire") || asked != 1 {
 		t.Errorf("%q, asked %d times", results["/b"].Adoption, asked)
 	}
-	g.root.OldRoot = func() (int, error) { t.Error("asked for the old root in vain"); return -1, nil }
+	g.root.OldRoots = func() ([]int, error) { t.Error("asked for the old root in vain"); return nil, nil }
 	g.mount()
 }
 
@@ -190,7 +204,7 @@ func TestBtrfs(t *testing.T) {
 	g.root = &Root{
 		Fd: rootFd, Dir: g.dir, Adopt: config.Adopt{Files: 10, CopiedBytes: 1},
 		NewSubvolume: btrfs.CreateSubvolume,
-		OldRoot:      func() (int, error) { return unix.Open(f.Path("old"), unix.O_RDONLY|unix.O_DIRECTORY, 0) },
+		OldRoots:     opening(f.Path("old")),
 		Utab:         filepath.Join(t.TempDir(), "utab"),
 	}
 	sub := owned(directory("/sub"), 1000, 100, 0o750)
@@ -253,4 +267,33 @@ func TestSubvolumeElsewhere(t *testing.T) {
 		t.Errorf("notes %q", notes)
 	}
 	g.requireStat("persist/c", "dir 0755")
+}
+
+// A boot that ended before its entries were in place does not hide what an
+// older root has: its root holds mount points at most.
+func TestAdoptFromOlderRoot(t *testing.T) {
+	g := newGround(t)
+	newest, older := t.TempDir(), t.TempDir()
+	testenv.Tree(t, newest, "dir var/a", "file etc/f", "dir var/b", "file var/b/new 0644 0:0 new")
+	testenv.Tree(t, older, "file var/a/data 0644 0:0 old", "file etc/f 0644 0:0 old", "file var/b/new 0644 0:0 old")
+	g.root.OldRoots = opening(newest, older)
+	g.entries(directory("/var/a"), directory("/var/b"), file("/etc/f"))
+	g.mount()
+	g.requireContent("persist/var/a/data", "old")
+	g.requireContent("persist/etc/f", "old")
+	g.requireContent("persist/var/b/new", "new")
+}
+
+// What a killed run has left of a staging directory goes away, and what a user
+// has put in its place is told.
+func TestStaleStagingDirectory(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.tree("file persist/var/.mine.ebb-new/new 0600 1000:100 half", "dir persist/var/.theirs.ebb-new 0755 1000:100")
+	g.entries(owned(directory("/var/mine"), 1000, 100, 0o750), owned(directory("/var/theirs"), 1000, 100, 0o750))
+	results := g.mount()
+	g.requireState(results, "/var/mine", InPlace)
+	g.requireStat("persist/var/mine", "dir 0750 1000:100")
+	g.requireMissing("persist/var/.mine.ebb-new")
+	g.requireState(results, "/var/theirs", Refused)
 }

@@ -36,7 +36,7 @@ func (p *placing) makeParent(s, other *side, path, name string) error {
 		p.run.planned[shown] = true
 	}
 	return p.act(Step{Verb: MakeDirectory, Path: shown, as: as, has: true}, func() error {
-		fd, err := makeDirectory(s.trail, name, as)
+		fd, err := p.makeParentDirectory(s.trail, name, as)
 		if errors.Is(err, unix.EEXIST) {
 			// Somebody was faster: systemd makes mount points meanwhile.
 			if fd, err = s.trail.openStep(name); err == nil {
@@ -50,6 +50,18 @@ func (p *placing) makeParent(s, other *side, path, name string) error {
 		s.trail.pushMade(name, fd, as)
 		return nil
 	})
+}
+
+// makeParentDirectory makes a directory of a store whole or not at all: it
+// outlives the boot. One of the root is gone with it.
+func (p *placing) makeParentDirectory(t *trail, name string, as attributes) (int, error) {
+	if !t.lasting || isOneStep(t, as) {
+		return makeDirectory(t, name, as)
+	}
+	if err := p.removeStale(t, name); err != nil {
+		return -1, err
+	}
+	return stage(t, name, func(t *trail, name string) (int, error) { return makeDirectory(t, name, as) })
 }
 
 func (p *placing) attributesOfParent(other *side, path string) attributes {
@@ -192,6 +204,9 @@ func setAttributes(fd int, as attributes) error {
 // makeFile makes the empty regular file name where the trail is, and opens it
 // for writing.
 func makeFile(t *trail, name string, as attributes) (int, error) {
+	if isOneStep(t, as) && as.mode&^0o777 == 0 {
+		return sys.CreateComponent(t.fd(), name, unix.O_WRONLY, as.mode)
+	}
 	fd, err := sys.CreateComponent(t.fd(), name, unix.O_WRONLY, 0o600)
 	if err != nil {
 		return -1, err

@@ -27,10 +27,15 @@ type Root struct {
 	// root, because the store's file system was not mounted, would be lost.
 	Fresh bool
 
-	// OldRoot opens the root that was archived in this boot, nil when there is
-	// none. The descriptor is closed by the run. It is not called before there
-	// is an entry that might have data there.
-	OldRoot func() (fd int, err error)
+	// Lock keeps other processes out until unlock is called: a run that changes
+	// something takes it first. Nil takes none.
+	Lock func() (unlock func(), err error)
+
+	// OldRoots opens the root that was archived in this boot, nil when there is
+	// none, and behind it older ones, if the boots in between came to an end
+	// before all entries were in place. The descriptors are closed by the run.
+	// It is not called before there is an entry that might have data there.
+	OldRoots func() (fds []int, err error)
 
 	// NewSubvolume makes a btrfs subvolume; dirFd takes ioctls. Nil makes
 	// plain directories.
@@ -129,6 +134,7 @@ func all(*config.Entry) bool { return true }
 func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) error) Report {
 	u := newRun(r, dry)
 	defer u.close()
+	defer u.lock()()
 	items := Order(r.Stores)
 	report := Report{Entries: make([]EntryResult, 0, len(items))}
 	if !dry && r.Utab != "" {

@@ -25,7 +25,7 @@ type run struct {
 	planned map[string]bool // directories that a dry run has announced
 	marks   []mark          // for utab
 	notes   []string
-	old     oldRoot
+	old     oldRoots
 	path    *string // see rootPath
 }
 
@@ -52,6 +52,20 @@ func newRun(r *Root, dry bool) *run {
 	return u
 }
 
+// lock takes the lock for a run that changes something. Without it the worst
+// case is that of two that copy one file at once one fails.
+func (u *run) lock() (unlock func()) {
+	if u.dry || u.root.Lock == nil {
+		return func() {}
+	}
+	unlock, err := u.root.Lock()
+	if err != nil {
+		u.note("going on without a lock: " + err.Error())
+		return func() {}
+	}
+	return unlock
+}
+
 func (u *run) close() {
 	u.target.close()
 	for _, s := range u.stores {
@@ -75,7 +89,7 @@ func (u *run) openStore(path string) *store {
 		unix.Close(fd)
 		return &store{fd: -1, err: fmt.Errorf("store %s: %w", path, err)}
 	}
-	return &store{fd: fd, trail: trail{base: fd, prefix: path}}
+	return &store{fd: fd, trail: trail{base: fd, prefix: path, lasting: true}}
 }
 
 // errNotMounted is the error of a store that would be lost with the root.

@@ -34,24 +34,41 @@ func (p *placing) makeNewSource() error {
 	e := p.item.Entry
 	as := entryAttributes(e, &p.run.names, p.home())
 	step := Step{Verb: MakeFile, Path: p.source.path(), as: as, has: true}
-	create := func() (int, error) { return makeFile(p.source.trail, p.source.name, as) }
+	create := func(t *trail, name string) (int, error) { return makeFile(t, name, as) }
 	switch {
 	case e.Subvolume && p.run.root.NewSubvolume != nil:
-		step.Verb, create = MakeSubvolume, func() (int, error) { return p.makeSubvolume(as) }
+		step.Verb, create = MakeSubvolume, func(t *trail, name string) (int, error) { return p.makeSubvolume(t, name, as) }
 	case e.Directory:
-		step.Verb, create = MakeDirectory, func() (int, error) { return makeDirectory(p.source.trail, p.source.name, as) }
+		step.Verb, create = MakeDirectory, func(t *trail, name string) (int, error) { return makeDirectory(t, name, as) }
 		if e.Subvolume {
 			p.note("a plain directory, not a subvolume: the store is not on btrfs")
 		}
 	}
 	p.result.Created, p.result.Pending = true, as.pending
-	return p.act(step, func() error {
-		fd, err := create()
-		if err != nil {
+	if isOneStep(p.source.trail, as) && step.Verb != MakeSubvolume && !e.NoDataCOW {
+		return p.act(step, func() error { return p.tookWith(create(p.source.trail, p.source.name)) })
+	}
+	if p.source.missing == "" {
+		if err := p.removeStale(p.source.trail, p.source.name); err != nil {
 			return err
 		}
-		return p.took(fd)
+	}
+	return p.act(step, func() error {
+		return p.tookWith(stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {
+			fd, err := create(t, name)
+			if err == nil && e.NoDataCOW {
+				p.setNoDataCOW(fd)
+			}
+			return fd, err
+		}))
 	})
+}
+
+func (p *placing) tookWith(fd int, err error) error {
+	if err != nil {
+		return err
+	}
+	return p.took(fd)
 }
 
 // took makes fd, which was just made, the source.
@@ -62,53 +79,32 @@ func (p *placing) took(fd int) error {
 		return err
 	}
 	p.source.set(fd, status)
-	if p.item.Entry.NoDataCOW {
-		p.setNoDataCOW()
-	}
 	return nil
 }
 
 // makeSubvolume makes the source as a subvolume. Where that does not work it
 // is a plain directory: the worst case is that a snapshot of the store has it
 // with the rest.
-func (p *placing) makeSubvolume(as attributes) (int, error) {
-	t, name := p.source.trail, p.source.name
-	dir, err := sys.ReopenDirectory(t.fd(), unix.O_RDONLY)
-	if err != nil {
-		return -1, err
-	}
-	defer unix.Close(dir)
-	if err := p.run.root.NewSubvolume(dir, name); err != nil {
+func (p *placing) makeSubvolume(t *trail, name string, as attributes) (int, error) {
+	if err := p.run.root.NewSubvolume(t.fd(), name); err != nil {
 		p.note("a plain directory, not a subvolume: " + err.Error())
 		return makeDirectory(t, name, as)
 	}
-	fd, err := sys.OpenComponent(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := sys.OpenComponent(t.fd(), name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return -1, err
 	}
-	if err := p.finishSubvolume(fd, as); err != nil {
+	if err := setAttributes(fd, as); err != nil {
 		unix.Close(fd)
 		return -1, err
 	}
 	return fd, nil
 }
 
-// finishSubvolume is finishDirectory for a subvolume, which begins with the
-// mode 0755.
-func (p *placing) finishSubvolume(fd int, as attributes) error {
-	if err := sys.ChangeMode(fd, 0o700); err != nil {
-		return err
-	}
-	if err := checkFresh(fd); err != nil {
-		return err
-	}
-	return setAttributes(fd, as)
-}
-
 // setNoDataCOW switches off copy-on-write for a source that is still empty.
 // Only btrfs can; elsewhere there is nothing to switch off.
-func (p *placing) setNoDataCOW() {
-	fd, err := sys.Reopen(p.source.fd, unix.O_RDONLY|unix.O_NONBLOCK)
+func (p *placing) setNoDataCOW(path int) {
+	fd, err := sys.Reopen(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err == nil {
 		err = sys.AddInodeFlags(fd, sys.NoCOW)
 		unix.Close(fd)

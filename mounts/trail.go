@@ -22,9 +22,11 @@ const trailOpen = 8
 type trail struct {
 	base   int    // the directory that the walk begins in, not owned
 	prefix string // the path of base, for messages
-	top    step   // the base as a step, for its status
-	steps  []step
-	open   int // how many steps have a descriptor
+	// lasting: what is made here outlives the boot.
+	lasting bool
+	top     step // the base as a step, for its status
+	steps   []step
+	open    int // how many steps have a descriptor
 
 	// grafts stand for mounts that a dry run would have made by then: a copy
 	// of the descriptor of their source, or -1 for a source that would have

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // copyData copies the first size bytes of source, holes as holes. A file that
@@ -22,7 +24,7 @@ func (c *copier) copyData(source, target int, size int64) error {
 		c.stats.Shared += uint64(size)
 		return nil
 	}
-	if err := unix.Ftruncate(target, size); err != nil {
+	if err := sys.Retry(func() error { return unix.Ftruncate(target, size) }); err != nil {
 		return fmt.Errorf("truncate: %w", err)
 	}
 	for offset := int64(0); offset < size; {
@@ -47,7 +49,7 @@ func (c *copier) share(source, target int) (bool, error) {
 	if c.cannot || c.options.NoSharing {
 		return false, nil
 	}
-	err := unix.IoctlFileClone(target, source)
+	err := sys.Retry(func() error { return unix.IoctlFileClone(target, source) })
 	switch {
 	case err == nil:
 		return true, nil

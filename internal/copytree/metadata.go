@@ -92,7 +92,7 @@ func (c *copier) copyNodeXattrs(f *frame, name string) {
 
 // setFileTimes needs Linux 5.8 for AT_EMPTY_PATH, and /proc before that.
 func setFileTimes(fd int, status *sys.Status) error {
-	err := unix.UtimesNanoAt(fd, "", times(status), unix.AT_EMPTY_PATH)
+	err := sys.Retry(func() error { return unix.UtimesNanoAt(fd, "", times(status), unix.AT_EMPTY_PATH) })
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
 		err = unix.UtimesNanoAt(unix.AT_FDCWD, sys.DescriptorPath(fd), times(status), 0)
 	}
@@ -103,7 +103,8 @@ func setFileTimes(fd int, status *sys.Status) error {
 }
 
 func setTimes(dirFd int, name string, status *sys.Status) error {
-	if err := unix.UtimesNanoAt(dirFd, name, times(status), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+	err := sys.Retry(func() error { return unix.UtimesNanoAt(dirFd, name, times(status), unix.AT_SYMLINK_NOFOLLOW) })
+	if err != nil {
 		return fmt.Errorf("set times: %w", err)
 	}
 	return nil

@@ -64,7 +64,7 @@ func (c *copier) linkAgain(f *frame, name string, status *sys.Status) (bool, err
 		return false, err
 	}
 	defer unix.Close(dirFd)
-	if err := unix.Linkat(dirFd, oldName, f.target, name, 0); err != nil {
+	if err := sys.Retry(func() error { return unix.Linkat(dirFd, oldName, f.target, name, 0) }); err != nil {
 		return false, fmt.Errorf("link %q to %q: %w", name, first, err)
 	}
 	return true, nil
@@ -157,7 +157,7 @@ func (c *copier) copySpecial(f *frame, name string, status *sys.Status) error {
 		return err
 	}
 	mode := uint32(status.Type()) | 0o600
-	if err := unix.Mknodat(f.target, name, mode, int(status.Rdev)); err != nil {
+	if err := sys.Retry(func() error { return unix.Mknodat(f.target, name, mode, int(status.Rdev)) }); err != nil {
 		return fmt.Errorf("mknod: %w", err)
 	}
 	if err := c.ownNode(f, name, status); err != nil {
@@ -165,7 +165,7 @@ func (c *copier) copySpecial(f *frame, name string, status *sys.Status) error {
 	}
 	// Not following links does not matter here: the directory is root's
 	// alone, and fchmodat(2) could not do it before Linux 6.6.
-	if err := unix.Fchmodat(f.target, name, status.Permissions(), 0); err != nil {
+	if err := sys.Retry(func() error { return unix.Fchmodat(f.target, name, status.Permissions(), 0) }); err != nil {
 		return fmt.Errorf("chmod: %w", err)
 	}
 	c.copyNodeXattrs(f, name)
@@ -173,7 +173,9 @@ func (c *copier) copySpecial(f *frame, name string, status *sys.Status) error {
 }
 
 func (c *copier) ownNode(f *frame, name string, status *sys.Status) error {
-	err := unix.Fchownat(f.target, name, int(status.UID), int(status.GID), unix.AT_SYMLINK_NOFOLLOW)
+	err := sys.Retry(func() error {
+		return unix.Fchownat(f.target, name, int(status.UID), int(status.GID), unix.AT_SYMLINK_NOFOLLOW)
+	})
 	if err != nil {
 		return fmt.Errorf("chown: %w", err)
 	}

@@ -10,14 +10,21 @@ import (
 // with EWOULDBLOCK while another process has it. The lock belongs to the open
 // file: it ends with the last descriptor, so that a killed process leaves none.
 // flock(2).
-func TryLock(fd int) error { return lock(fd, unix.LOCK_EX|unix.LOCK_NB) }
-
-// Lock is [TryLock] and waits.
-func Lock(fd int) error { return lock(fd, unix.LOCK_EX) }
-
-func lock(fd, how int) error {
-	if err := retry(func() error { return unix.Flock(fd, how) }); err != nil {
+func TryLock(fd int) error {
+	if err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 		return fmt.Errorf("flock: %w", err)
 	}
 	return nil
+}
+
+// OpenLock opens the file name in dirFd to be locked, and makes it if need be:
+// for root only, or others could hold the lock.
+func OpenLock(dirFd int, name string) (int, error) {
+	if err := CheckName(name); err != nil {
+		return -1, pathError("open", name, err)
+	}
+	fd, err := retryInt(func() (int, error) {
+		return unix.Openat(dirFd, name, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
+	})
+	return fd, pathError("open", name, err)
 }

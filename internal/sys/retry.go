@@ -19,6 +19,9 @@ func retry(f func() error) error {
 	}
 }
 
+// Retry calls f until it ends with something else than EINTR.
+func Retry(f func() error) error { return retry(f) }
+
 // retryInt is retry for calls that return a number, a new descriptor mostly.
 func retryInt(f func() (int, error)) (int, error) {
 	for {
