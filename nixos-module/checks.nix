@@ -154,12 +154,14 @@ let
 
   # Keys that sops-nix and agenix need while NixOS is activated.
   secretKeys = map toString (
-    lib.optionals (options ? sops) (
+    lib.optionals (options ? sops && (config.sops.secrets or null) != { }) (
       (config.sops.age.sshKeyPaths or [ ])
       ++ (config.sops.gnupg.sshKeyPaths or [ ])
       ++ lib.filter (path: path != null) [ (config.sops.age.keyFile or null) ]
     )
-    ++ lib.optionals (options ? age) (config.age.identityPaths or [ ])
+    ++ lib.optionals (options ? age && (config.age.secrets or null) != { }) (
+      config.age.identityPaths or [ ]
+    )
   );
 
   initrdKeys = map toString (
