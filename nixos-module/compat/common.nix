@@ -59,13 +59,16 @@ let
     entry: !(isWithin entry) && entry.index == (lib.head byKey.${keyOf entry}).index
   ) entries;
 
-  # Where what makes this machine the one that it is goes; what ebb adds to it
-  # belongs there, too.
-  mainStores = lib.concatMap (path: map (entry: entry.store) (byPath.${path} or [ ])) [
-    "/etc/machine-id"
-    "/var/lib/nixos"
-    "/var/log"
-  ];
+  # Where what makes this machine the one that it is goes, or else most of all;
+  # what ebb adds to it belongs there, too.
+  stores = lib.groupBy (entry: entry.store) chosen;
+  mainStores =
+    lib.concatMap (path: map (entry: entry.store) (byPath.${path} or [ ])) [
+      "/etc/machine-id"
+      "/var/lib/nixos"
+      "/var/log"
+    ]
+    ++ lib.sort (a: b: lib.length stores.${a} > lib.length stores.${b}) (lib.attrNames stores);
 
   sshHostKeys = lib.optionals config.services.openssh.enable (
     lib.concatMap (key: [ key.path "${key.path}.pub" ]) config.services.openssh.hostKeys
@@ -189,8 +192,9 @@ let
 
   # Stage 1 in shell has these. NixOS refuses them with systemd's; this is about
   # what to do instead.
+  isRollback = text: lib.isString text && lib.hasInfix "btrfs subvolume" text;
   hooks = lib.filter (
-    name: lib.hasInfix "btrfs subvolume" (config.boot.initrd.${name} or "")
+    name: lib.any isRollback (options.boot.initrd.${name}.definitions or [ ])
   ) [
     "preDeviceCommands"
     "preLVMCommands"
@@ -234,7 +238,7 @@ in
 
   config = lib.mkMerge [
     {
-      ebb.persist = lib.mapAttrs (_: storeOf) (lib.groupBy (entry: entry.store) chosen);
+      ebb.persist = lib.mapAttrs (_: storeOf) stores;
     }
     (lib.mkIf isActive {
       ebb.enable = lib.mkDefault true;

@@ -87,6 +87,25 @@ rec {
       detail = text;
     }) unwanted;
 
+  # The manual has all of these, and can be made.
+  isDocumented =
+    name: options:
+    let
+      all = lib.filter (option: option.visible && !option.internal) (lib.optionAttrSetToDocList options);
+    in
+    [
+      (test.is "${name}: every option has a description" [ ] (
+        map (option: option.name) (lib.filter (option: (option.description or "") == "") all)
+      ))
+      {
+        name = "${name}: the manual can be made";
+        ok =
+          lib.length all > 20
+          && lib.stringLength (builtins.toJSON (map (option: removeAttrs option [ "loc" "declarations" ]) all)) > 1000;
+        detail = "it has ${toString (lib.length all)} options";
+      }
+    ];
+
   isSystem = name: config: {
     name = "${name}: is a system";
     ok = lib.hasSuffix ".drv" config.system.build.toplevel.drvPath;

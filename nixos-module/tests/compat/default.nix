@@ -33,6 +33,8 @@ let
       evaluate
       layouts
       lib
+      nixpkgs
+      pkgs
       test
       ;
     homeManager = if homeManager == "" then ../home-manager.nix else "${homeManager}/nixos";

@@ -4,6 +4,8 @@
   evaluate,
   layouts,
   lib,
+  nixpkgs,
+  pkgs,
   test,
   ...
 }:
@@ -292,10 +294,31 @@ let
     '';
   };
 
-  # What a configuration says that is older than stage 1 with systemd.
-  scripted = onDisk {
-    imports = [ logs ];
-    boot.initrd.systemd.enable = lib.mkOverride 1001 false;
+  # What a configuration says of stage 1 that is older than systemd there: nothing.
+  # The same with other means, since what all tests have in common does say it.
+  scripted =
+    (import (nixpkgs + "/nixos/lib/eval-config.nix") {
+      system = null;
+      modules = [
+        ../../compat/impermanence.nix
+        (disk "/persistent")
+        logs
+        {
+          nixpkgs.pkgs = pkgs;
+          ebb.root.kind = "none";
+          system.stateVersion = "24.05";
+        }
+      ];
+    }).config;
+
+  # Three stores, none of which has what tells the main one.
+  many = onDisk {
+    environment.persistence."/a".directories = [ "/var/lib/a" ];
+    environment.persistence."/m".directories = [
+      "/var/lib/m"
+      "/var/lib/n"
+    ];
+    environment.persistence."/z".directories = [ "/var/lib/z" ];
   };
 in
 [
@@ -491,6 +514,9 @@ in
   (is "switched off: nothing is kept" { } inactive.ebb.persist)
   (is "switched off: no script" false (inactive.system.activationScripts ? persist-files))
 
+  (is "many: ebb's own go where most is" "/m" many.ebb.mainStore)
+  (is "full: and where the machine-id is" "/persistent" full.ebb.mainStore)
+
   (is "tmpfs: it is as fresh as ever" "tmpfs" (kindOf tmpfs))
   (is "tmpfs: nothing to say" [ ] (warningsOf "compat" tmpfs))
 
@@ -502,3 +528,17 @@ in
 
   (is "stage 1 becomes systemd's" true scripted.boot.initrd.systemd.enable)
 ]
+# It has been, by itself, since 26.05.
+++ lib.optionals (lib.versionOlder lib.trivial.release "26.05") (
+  warnsOnce "stage 1 becomes systemd's" scripted [ "boot.initrd.systemd.enable = true" ] [ "comes along" ]
+)
+++ common.isDocumented "options" {
+  inherit
+    ((evaluate [
+      layouts.btrfs
+      ../../compat/impermanence.nix
+    ]).options.environment
+    )
+    persistence
+    ;
+}

@@ -552,3 +552,13 @@ in
   ))
 ]
 ++ warnsOnce "both" both [ "configuration for impermanence and preservation" ] [ ]
+++ common.isDocumented "options" {
+  inherit
+    ((evaluate [
+      layouts.btrfs
+      ../../compat/preservation.nix
+    ]).options
+    )
+    preservation
+    ;
+}
