@@ -146,7 +146,12 @@ let
     )
   ) entries;
 
-  isLost = path: isFresh && lib.hasPrefix "/" path && !(lib.hasPrefix "/run/" path) && !(kept.isEarly path);
+  # What is on the root, or comes too late; and what is gone after a boot. What
+  # lies in /run is made anew by whatever made it.
+  isLate =
+    path:
+    isFresh && lib.hasPrefix "/" path && !(lib.hasPrefix "/run/" path) && !(kept.isEarly path);
+  isLost = path: isLate path && !(kept.survives path);
 
   hostKeys = lib.optionals config.services.openssh.enable (
     map (key: key.path) config.services.openssh.hostKeys
@@ -480,14 +485,14 @@ let
           services.userborn.passwordFilesLocation = "/var/lib/nixos";
       '';
     }
-    (about "password-file" (lib.filter isLost passwordFiles) (them: ''
-      ${listed them} will not be there when users get their passwords: it lies on the root. Nobody
-      could log in. Put it into a store, and write:
+    (about "password-file" (lib.filter isLate passwordFiles) (them: ''
+      ${listed them} will not be there when users get their passwords: it lies on the root, or on what is
+      mounted later. Nobody could log in. Put it into a store, and write:
         users.users.<name>.hashedPasswordFile = "${cfg.mainStore}${lib.head them}";
     ''))
-    (about "secret-keys" (lib.filter isLost secretKeys) (them: ''
-      ${listed them} will not be there when secrets are decrypted: it lies on the root. Name it
-      where it is stored, or keep it:
+    (about "secret-keys" (lib.filter isLate secretKeys) (them: ''
+      ${listed them} will not be there when secrets are decrypted: it lies on the root, or on what is
+      mounted later. Name it where it is stored, or keep it:
         ebb.persist."${cfg.mainStore}".files = [ ${lib.concatMapStringsSep " " builtins.toJSON them} ];
     ''))
     (about "initrd-ssh-keys" (lib.filter isLost initrdKeys) (them: ''
