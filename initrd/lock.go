@@ -12,8 +12,9 @@ import (
 
 // Locks in the run directory. Users cannot open them, and so cannot hold them.
 const (
-	entriesLock = ".entries.lock" // while entries are brought in or copied back
-	recordLock  = ".record.lock"  // while the boot record is changed
+	rollbackLock = ".rollback.lock" // while the root is made fresh
+	entriesLock  = ".entries.lock"  // while entries are brought in or copied back
+	recordLock   = ".record.lock"   // while the boot record is changed
 )
 
 // lockPatience bounds how long one ebb waits for another. It covers an adoption

@@ -22,12 +22,20 @@ import (
 // other error the root is wholly the old one or wholly the fresh one, and the
 // next run clears up.
 func (h *Host) Rollback(cfg *config.Config) error {
+	// Held until the record is written, by which the next one knows. Without it
+	// the worst case is that two at once make two rollbacks, one after the other.
+	if unlock, err := h.lock(rollbackLock); err == nil {
+		defer unlock()
+	}
 	if done, err := h.alreadyRolledBack(); done || err != nil {
 		return err
 	}
 	r := &rollback{host: h, root: &cfg.Root}
 	r.record = RollbackRecord{Kind: string(cfg.Root.Kind), Started: now()}
 	err := r.run()
+	if err == nil && r.record.State == "" {
+		return nil // another one has done it meanwhile, and recorded it
+	}
 	return h.finishRollback(&r.record, err)
 }
 
