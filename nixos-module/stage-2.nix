@@ -59,8 +59,13 @@ in
         inherit environment;
         overrideStrategy = "asDropin";
         wantedBy = [ "multi-user.target" ];
-        # It is about the boot: new entries come into place with the next one.
+        # It is about the boot: new entries come into place with the next one, and
+        # a system that was booted without ebb has nothing to be checked yet.
         restartIfChanged = false;
+        unitConfig.ConditionPathExists = [
+          "|!/run/booted-system"
+          "|/run/booted-system/sw/bin/ebb"
+        ];
       };
     };
   };
