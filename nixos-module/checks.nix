@@ -257,7 +257,7 @@ let
   tmpOnRoot =
     !config.boot.tmp.useTmpfs
     && kept.mountPointOf "/tmp" == "/"
-    && !(config.systemd.services.nix-daemon.environment ? TMPDIR)
+    && !((config.systemd.services.nix-daemon.environment or { }) ? TMPDIR)
     && !(config.nix.settings ? build-dir)
     && lib.versionOlder config.nix.package.version "2.30";
 
@@ -607,7 +607,7 @@ let
     }
     {
       name = "builds-in-memory";
-      trips = root.kind == "tmpfs" && tmpOnRoot && config.nix.enable;
+      trips = root.kind == "tmpfs" && config.nix.enable && tmpOnRoot;
       text = ''
         nix builds in /tmp, which is in memory along with the root: a large build fills it. Write:
           systemd.services.nix-daemon.environment.TMPDIR = "/nix/tmp";
