@@ -50,6 +50,7 @@ func TestEntries(t *testing.T) {
 		refuse(strings.TrimSpace(e.What) != e.What || strings.HasSuffix(e.What, "."), "what: not a few words")
 		refuse(strings.TrimSpace(e.Why) != e.Why || strings.HasSuffix(e.Why, "."), "why: not a few words")
 		refuse(e.Mode != "" && !mode.MatchString(e.Mode), "mode "+e.Mode)
+		refuse(e.Mode == usualMode(e), "the usual mode, which need not be said")
 		refuse(e.User != "" && !owner.MatchString(e.User), "user "+e.User)
 		refuse(e.Group != "" && !owner.MatchString(e.Group), "group "+e.Group)
 		refuse(e.User != "" && strings.HasPrefix(e.Path, "~/"), "belongs to the user whose home it is in")
@@ -72,6 +73,19 @@ func TestEntries(t *testing.T) {
 			refuse(e.Path == dir || strings.HasPrefix(e.Path, dir+"/"), "on a file system of its own")
 		}
 	}
+}
+
+func usualMode(e Entry) string {
+	inHome := strings.HasPrefix(e.Path, "~/")
+	switch {
+	case inHome && e.File:
+		return "0600"
+	case inHome:
+		return "0700"
+	case e.File:
+		return "0644"
+	}
+	return "0755"
 }
 
 // What is lost with its parent, or kept with it, cannot be said otherwise of

@@ -13,6 +13,7 @@ let
 
   cfg = config.ebb.presets;
   paths = import ./paths.nix { inherit lib; };
+  etc = import ./etc.nix { inherit config; };
 
   catalog = (builtins.fromJSON (builtins.readFile ../catalog/catalog.json)).entries;
 
@@ -242,17 +243,15 @@ let
     );
 
   # "750" and 750 are "0750".
-  modeOf =
-    value:
+  modeOfService =
+    serviceConfig:
     let
-      text = toString value;
+      text = toString (serviceConfig.StateDirectoryMode or "");
     in
     if builtins.match "[0-7]{3}" text != null then
-      "0${text}"
-    else if builtins.match "[0-7]{4}" text != null then
-      text
+      { mode = "0${text}"; }
     else
-      "0755";
+      lib.optionalAttrs (builtins.match "[0-7]{4}" text != null) { mode = text; };
 
   # Candidates of all enabled units.
   ofUnits = lib.concatLists (
@@ -264,31 +263,30 @@ let
           # It lies in /var/lib/private, which is for root alone, and what
           # /var/lib has is a symbolic link that systemd makes.
           dynamic = isTrue (serviceConfig.DynamicUser or false);
-          entry =
-            if dynamic then
-              { mode = modeOf (serviceConfig.StateDirectoryMode or "0700"); }
-            else
-              ownerOfService serviceConfig // { mode = modeOf (serviceConfig.StateDirectoryMode or "0755"); };
         in
         map (directory: {
           name = "${name}.service";
           names = [ "${name}.service" ];
           reason = "StateDirectory= of ${name}.service${lib.optionalString dynamic ", with DynamicUser="}";
           file = false;
+          inherit dynamic;
           entry = {
             path = if dynamic then "/var/lib/private/${directory}" else "/var/lib/${directory}";
           }
-          // entry;
+          // modeOfService serviceConfig
+          // lib.optionalAttrs (!dynamic) (ownerOfService serviceConfig);
         }) (stateDirectories service)
       )
     ) config.systemd.services
   );
 
   # Where a unit and the catalog mean the same directory, the unit knows where it
-  # lies and who owns it, the catalog what it is.
+  # lies and the catalog what it is. Whose it is they both know: but of units that
+  # come with a package, only what is added to them is known here.
   candidates =
     let
       withoutPrivate = path: lib.replaceStrings [ "/var/lib/private/" ] [ "/var/lib/" ] path;
+      usualMode = unit: { mode = if unit.dynamic then "0700" else "0755"; };
       byPath = list: lib.listToAttrs (map (it: lib.nameValuePair (withoutPrivate it.entry.path) it) list);
       units = byPath (lib.optionals cfg.auto ofUnits);
       known = byPath (lib.filter (it: !it.file) ofSystem);
@@ -300,10 +298,10 @@ let
             inherit (known.${path}) name;
             names = unit.names ++ known.${path}.names;
             reason = "${known.${path}.reason}; ${unit.reason}";
-            entry = removeAttrs known.${path}.entry [ "user" "group" "mode" ] // unit.entry;
+            entry = usualMode unit // removeAttrs known.${path}.entry (lib.optionals unit.dynamic [ "user" "group" ]) // unit.entry;
           }
         else
-          unit
+          unit // { entry = usualMode unit // unit.entry; }
       ) units;
       others = lib.filter (it: it.file || !(units ? ${withoutPrivate it.entry.path})) ofSystem;
     in
@@ -314,18 +312,14 @@ let
     it:
     if isDisabled it.names then
       "ebb.presets.disable"
-    else if paths.isIn "/etc" it.entry.path && immutableEtc then
+    else if paths.isIn "/etc" it.entry.path && etc.isImmutable then
       "/etc is read-only (system.etc.overlay.mutable)"
     else if generated ? ${it.entry.path} then
       "environment.etc makes it"
+    else if lib.any (paths.isBelow it.entry.path) (lib.attrNames generated) then
+      "it would hide what environment.etc makes in it"
     else
       null;
-
-  immutableEtc =
-    let
-      overlay = config.system.etc.overlay or { };
-    in
-    overlay.enable or false && !(overlay.mutable or true);
 
   generated = lib.listToAttrs (
     map (file: lib.nameValuePair "/etc/${file.target}" null) (

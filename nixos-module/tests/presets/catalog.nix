@@ -18,7 +18,6 @@ let
     "programs.thunderbird.enable" = "24.11";
     "services.cloudflare-warp.enable" = "24.11";
     "services.desktopManager.gnome.enable" = "25.11";
-    "services.displayManager.gdm.enable" = "25.11";
     "services.immich.enable" = "24.11";
     "services.immich.mediaLocation" = "24.11";
     "services.pulseaudio.enable" = "25.05";
@@ -27,7 +26,6 @@ let
     "hardware.pulseaudio.enable" = "25.05";
     "services.xserver.desktopManager.gnome.enable" = "25.11";
     "services.xserver.desktopManager.plasma5.enable" = "25.11";
-    "services.xserver.displayManager.gdm.enable" = "25.11";
     "sound.enable" = "24.11";
     "virtualisation.lxd.enable" = "25.11";
   };

@@ -60,7 +60,10 @@ let
 
   localTime = machine [
     layouts.btrfs
-    { environment.etc.adjtime.text = "0.0 0 0.0\n0\nLOCAL\n"; }
+    {
+      environment.etc.adjtime.text = "0.0 0 0.0\n0\nLOCAL\n";
+      environment.etc."nixos/configuration.nix".text = "{ }";
+    }
   ];
 
   tmpfs = machine [
@@ -92,6 +95,8 @@ in
   ))
   (test.contains "it is listed" "read-only" (immutable.skipped "/etc/NetworkManager/system-connections").reason)
 
+  (test.hasNot "nothing that hides what the configuration makes" "/etc/nixos" localTime.paths)
+  (test.contains "it is listed, too" "would hide" (localTime.skipped "/etc/nixos").reason)
   (test.hasNot "nothing that the configuration makes" "/etc/adjtime" localTime.paths)
   (test.is "that, too" "environment.etc makes it" (localTime.skipped "/etc/adjtime").reason)
 

@@ -77,6 +77,20 @@ let
     }
   ];
 
+  # A unit of a package: what NixOS adds to it does not say who owns the directory.
+  packaged = machine [
+    layouts.btrfs
+    {
+      ebb.presets.enable = [ "geoclue" ];
+      systemd.services.geoclue = unit { StateDirectory = "geoclue"; };
+      users.users.geoclue = {
+        isSystemUser = true;
+        group = "geoclue";
+      };
+      users.groups.geoclue = { };
+    }
+  ];
+
   # The catalog has /var/lib/navidrome and /var/lib/private/ollama, as they are in some
   # releases: a unit that puts it otherwise is right.
   otherwise = machine [
@@ -157,6 +171,7 @@ in
   (test.hasNot "a unit that is turned off" "/var/lib/dropped" without.paths)
   (test.has "the others stay" "/var/lib/stays" without.paths)
 
+  (test.is "the catalog knows the owner where the unit does not" "geoclue" (packaged.at "/var/lib/geoclue").user)
   (test.is "dynamic where the catalog says static" [ "/var/lib/private/navidrome" ] (
     lib.filter (lib.hasInfix "navidrome") otherwise.paths
   ))
