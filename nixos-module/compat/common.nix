@@ -154,7 +154,6 @@ let
           lib.concatStringsSep " and " (lib.unique (map (entry: entry.from) same))
         }: what the first says counts"
       ) repeated
-      ++ lib.optional turnsOnStage1 "what stage 1 is: ebb needs systemd there, which is on now. Write boot.initrd.systemd.enable = true"
     );
   isTalkative = lib.any (project: !project.quiet) (lib.attrValues projects);
 
@@ -176,7 +175,7 @@ let
   wantsRollback = isSaid (removeAttrs options.ebb.root [ "kind" ]);
   leavesRoot = isActive && rootType != "tmpfs" && !wantsRollback;
 
-  hint = ''
+  rootHint = ''
     The root is left to whatever has made it fresh until now (ebb.root.kind is "none"). To have
     ebb do that, so that the old root is kept for a while and every boot says whether it was fresh,
     take that out and write
@@ -184,9 +183,14 @@ let
     and to leave it as it is
       ebb.root.kind = "none";
   '';
-  hints = lib.optional (
-    leavesRoot && isTalkative && rootType == "btrfs" && isOurs options.ebb.root.kind
-  ) hint;
+  stage1Hint = ''
+    Stage 1 is systemd's now, where ebb runs. Say so yourself:
+      boot.initrd.systemd.enable = true;
+  '';
+  hints = lib.optionals isTalkative (
+    lib.optional turnsOnStage1 stage1Hint
+    ++ lib.optional (leavesRoot && rootType == "btrfs" && isOurs options.ebb.root.kind) rootHint
+  );
 
   list = lib.concatMapStrings (note: "  - ${note}\n") notes;
 

@@ -5,7 +5,11 @@
 #
 # HOME_MANAGER, if it is set, is a tree of home-manager to test with in place of a stand-in.
 {
-  nixpkgs ? builtins.getEnv "NIXPKGS",
+  nixpkgs ?
+    let
+      named = builtins.getEnv "NIXPKGS";
+    in
+    if named == "" then throw "NIXPKGS has to name a tree of nixpkgs" else named,
   pkgs ? import nixpkgs {
     config = { };
     overlays = [ (import ../stand-ins.nix) ];
