@@ -6,21 +6,20 @@
 package catalog
 
 import (
-	"bytes"
 	_ "embed" // for catalog.json
-	"encoding/json"
 	"fmt"
-	"io"
+
+	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
 // Only Load refers to the data: a program that does without it, or reads it from
 // a file, does not carry it.
 //
 //go:embed catalog.json
-var embedded []byte
+var embedded string
 
 // Version is the version of the document that this package reads.
-const Version = 1
+const Version = "1"
 
 // Class says whether something should survive a reboot.
 type Class string
@@ -36,41 +35,41 @@ const (
 type Entry struct {
 	// Name is the name of the entry, and does not change. What stands before
 	// a slash is the name of the preset that it is a part of.
-	Name string `json:"name"`
+	Name string
 	// Path is absolute, or begins with ~/ for the home of any user. Its names
 	// may have the wildcards of path.Match; ** stands for any number of names.
-	Path string `json:"path"`
+	Path string
 	// File tells files from directories.
-	File bool `json:"file"`
+	File bool
 	// What says what it is, in a few words.
-	What string `json:"what"`
+	What string
 	// Class says whether it should survive a reboot.
-	Class Class `json:"class"`
+	Class Class
 	// Why says what happens when it does not, or why it need not.
-	Why string `json:"why"`
+	Why string
 	// Cache says that it can be deleted at any time.
-	Cache bool `json:"cache"`
+	Cache bool
 	// User owns it, and Group, both root where they are empty; below ~/ the
 	// user whose home it is.
-	User  string `json:"user"`
-	Group string `json:"group"`
+	User  string
+	Group string
 	// Mode is the usual mode, in octal: 0755 where it is empty, 0644 for a
 	// file; below ~/ 0700 and 0600.
-	Mode string `json:"mode"`
+	Mode string
 	// How is how it should be kept, as in the config: bind where it is empty;
 	// sync where a program replaces the file by renaming another one over it.
-	How string `json:"how"`
+	How string
 	// Subvolume says that it is best a btrfs subvolume of its own.
-	Subvolume bool `json:"subvolume"`
+	Subvolume bool
 	// Always says that every NixOS machine has it.
-	Always bool `json:"always"`
+	Always bool
 	// Options are the NixOS options of which any brings it, when it is true or
 	// not empty.
-	Options []string `json:"options"`
+	Options []string
 	// At is the NixOS option that says where it lies.
-	At string `json:"at"`
+	At string
 	// Source says where this is known from, where it is not obvious.
-	Source string `json:"source"`
+	Source string
 }
 
 // Kept says whether it should survive a reboot.
@@ -86,28 +85,27 @@ type Catalog struct {
 // Load reads the catalog that is part of the program.
 func Load() (*Catalog, error) { return Parse(embedded) }
 
-// Parse reads a catalog. It refuses fields it does not know, and paths that
-// no lookup could find.
-func Parse(data []byte) (*Catalog, error) {
-	var document struct {
-		Version int     `json:"version"`
-		Entries []Entry `json:"entries"`
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&document); err != nil {
+// Parse reads a catalog, which shares memory with the text. It refuses fields
+// it does not know, and paths that no lookup could find.
+func Parse(text string) (*Catalog, error) {
+	const depth = 4 // the document, the entries, an entry, its options
+	value, err := jsontext.Parse(text, depth)
+	if err != nil {
 		return nil, fmt.Errorf("read catalog: %w", err)
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return nil, fmt.Errorf("read catalog: more than one document")
+	list, err := entriesOf(value)
+	if err != nil {
+		return nil, fmt.Errorf("read catalog: %w", err)
 	}
-	if document.Version != Version {
-		return nil, fmt.Errorf("read catalog: version %d, not %d", document.Version, Version)
-	}
-	c := &Catalog{entries: document.Entries}
+	c := &Catalog{entries: make([]Entry, len(list))}
 	for i := range c.entries {
-		if err := c.add(&c.entries[i]); err != nil {
-			return nil, fmt.Errorf("read catalog: entry %q: %w", c.entries[i].Name, err)
+		e := &c.entries[i]
+		err := e.read(list[i])
+		if err == nil {
+			err = c.add(e)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read catalog: entry %d %q: %w", i, e.Name, err)
 		}
 	}
 	return c, nil
