@@ -20,6 +20,7 @@ type Tier string
 const (
 	TierRoot       Tier = "root"       // uid 0 in the initial user namespace
 	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
+	TierNix        Tier = "nix"        // nix-instantiate
 	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
 )
 
@@ -65,6 +66,9 @@ func check(tier Tier) error {
 		return checkNamespaces()
 	case TierBtrfs:
 		return checkBtrfs()
+	case TierNix:
+		_, err := findTool("nix-instantiate")
+		return err
 	}
 	return fmt.Errorf("unknown tier %q", tier)
 }

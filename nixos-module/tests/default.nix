@@ -4,6 +4,8 @@
 {
   nixpkgs,
   system ? "x86_64-linux",
+  # The configuration of the README, which the runner takes out of it.
+  quickStart ? null,
   # For a tree that lacks more than stand-ins.nix knows: an overlay, or the path of one.
   overlay ? (_final: _prev: { }),
   pkgs ? import nixpkgs {
@@ -29,6 +31,7 @@ let
       lib
       nixpkgs
       pkgs
+      quickStart
       test
       ;
   };
@@ -39,12 +42,10 @@ let
     setups = results (import ./setups.nix { whole = false; } arguments);
     complaints = group ./complaints.nix;
     options = group ./options.nix;
-    quick-start = group ./quick-start.nix;
     laptop = group ./laptop.nix;
-  }
-  # Written beside what they are about.
-  // lib.optionalAttrs (builtins.pathExists ./presets) { presets = group ./presets; }
-  // lib.optionalAttrs (builtins.pathExists ./compat) { compat = group ./compat; };
+    presets = group ./presets;
+    compat = group ./compat;
+  };
 in
 groups
 // {
@@ -53,4 +54,6 @@ groups
 
   # In place of setups, whole systems.
   systems = results (import ./setups.nix { whole = true; } arguments);
+
+  quick-start = group ./quick-start.nix;
 }

@@ -3,11 +3,12 @@
 { layouts, lib, pkgs, test, ... }:
 
 let
-  inherit (test) is has contains;
+  inherit (test) is has hasNot contains;
 
   gabriel.users.users.gabriel = {
     isNormalUser = true;
     uid = 1000;
+    hashedPassword = "$y$j9T$salt$hash";
   };
 
   # The least that a person has to say.
@@ -16,6 +17,7 @@ let
       ../.
       gabriel
     ];
+    services.colord.enable = true;
     ebb.enable = true;
     ebb.persist."/persist" = {
       directories = [
@@ -39,7 +41,9 @@ let
       };
     };
   };
-  colord.services.colord.enable = true;
+  # On a root in memory, builds have to go elsewhere.
+  buildsOnDisk.systemd.services.nix-daemon.environment.TMPDIR = "/nix/tmp";
+  shellForAll.boot.initrd.systemd.emergencyAccess = true;
 
   unit = config: name: config.boot.initrd.systemd.units.${name}.text;
   store = config: config.ebb.settings.stores."/persist";
@@ -69,7 +73,6 @@ in
     modules = [
       layouts.btrfs
       minimal
-      colord
     ];
     expect =
       config:
@@ -125,6 +128,7 @@ in
   tmpfs = {
     modules = [
       layouts.tmpfs
+      buildsOnDisk
       minimal
     ];
     expect = config: [
@@ -138,6 +142,7 @@ in
   "tmpfs of the smaller of two sizes" = {
     modules = [
       layouts.tmpfs
+      buildsOnDisk
       minimal
       {
         fileSystems."/".options = lib.mkForce [ "mode=0755" ];
@@ -313,6 +318,7 @@ in
     modules = [
       layouts.btrfs
       minimal
+      shellForAll
       { ebb.root.onFailure = "emergency"; }
     ];
     expect = config: [
@@ -330,6 +336,7 @@ in
   "an entry that the machine cannot do without" = {
     modules = [
       layouts.btrfs
+      shellForAll
       minimal
       {
         ebb.persist."/persist".directories = [
@@ -496,17 +503,14 @@ in
       {
         ebb.keepMachineId = false;
         ebb.keepNixosState = false;
+        # Which has the numbers of users in it.
+        ebb.persist."/persist".directories = lib.mkForce [ "/var/lib" ];
         ebb.persist."/persist".files = lib.mkForce [ ];
-        # A machine on which no number is left to chance.
-        users.mutableUsers = false;
-        users.users.root.hashedPassword = "!";
-        users.allowNoPasswordLogin = true;
       }
     ];
-    # That numbers are given anew each time is warned of.
-    warns = true;
     expect = config: [
       (is "no file" [ "/home/gabriel/.bash_history" ] (pathsOf (store config).files))
+      (hasNot "no directory" "/var/lib/nixos" (pathsOf (store config).directories))
     ];
   };
 
@@ -517,6 +521,7 @@ in
       {
         users.users.anna = {
           isNormalUser = true;
+          hashedPassword = "$y$j9T$salt$hash";
           uid = 1001;
         };
         ebb.persist."/persist" = {

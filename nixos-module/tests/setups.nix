@@ -15,8 +15,8 @@ lib.concatLists (
         (test.is "no error" [ ] (
           map (a: a.message) (lib.filter (a: !a.assertion) config.assertions)
         ))
+        (test.is "no warning" [ ] config.warnings)
       ]
-      ++ lib.optional (!(machine.warns or false)) (test.is "no warning" [ ] config.warnings)
       ++ lib.optional whole {
         name = "is a system";
         ok = lib.hasSuffix ".drv" toplevel;
