@@ -56,7 +56,7 @@ func openStage(dir int, name string) (int, error) {
 	}
 	if err := checkFresh(fd); err != nil {
 		unix.Close(fd)
-		return -1, err
+		return -1, errors.Join(err, sys.Remove(dir, name)) // if it is empty
 	}
 	return fd, nil
 }

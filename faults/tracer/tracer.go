@@ -22,6 +22,8 @@ type Command struct {
 	// Names shortens what is shown of paths: what differs from run to run, a
 	// temporary directory say, is replaced by a name that does not.
 	Names *strings.Replacer
+	// Clock is what the program takes for the time of day, if it is set.
+	Clock func() unix.Timespec
 }
 
 // Call is one counted system call, as it is about to be made.
@@ -122,6 +124,7 @@ type run struct {
 type thread struct {
 	inCall bool // between the two stops of a system call
 	fault  Fault
+	clock  uint64 // where the time is to be put, 0 outside of a question for it
 }
 
 // waitOptions: all threads, and only those that this thread has started, not
@@ -139,6 +142,11 @@ func (r *run) trace() error {
 	options := unix.PTRACE_O_TRACESYSGOOD | unix.PTRACE_O_TRACECLONE | unix.PTRACE_O_EXITKILL
 	if err := unix.PtraceSetOptions(r.pid, options); err != nil {
 		return fmt.Errorf("PTRACE_SETOPTIONS: %w", err)
+	}
+	if r.command.Clock != nil {
+		if err := hideVDSO(r.pid); err != nil {
+			return err
+		}
 	}
 	r.threads[r.pid] = &thread{}
 	if err := unix.PtraceSyscall(r.pid, 0); err != nil {
@@ -170,7 +178,7 @@ func (r *run) trace() error {
 
 // resume lets a thread run up to its next stop.
 func (r *run) resume(tid, signal int) error {
-	if t := r.threads[tid]; r.last && (t == nil || !t.inCall) {
+	if t := r.threads[tid]; r.last && r.command.Clock == nil && (t == nil || !t.inCall) {
 		return unix.PtraceCont(tid, signal)
 	}
 	return unix.PtraceSyscall(tid, signal)
@@ -237,10 +245,13 @@ func (r *run) stopped(tid int, status unix.WaitStatus) (signal int, err error) {
 
 // enter is the begin of a call.
 func (r *run) enter(tid int, t *thread) error {
-	t.fault = Fault{}
+	t.fault, t.clock = Fault{}, 0
 	var regs unix.PtraceRegs
 	if err := unix.PtraceGetRegs(tid, &regs); err != nil {
 		return err
+	}
+	if r.command.Clock != nil && regs.Orig_rax == unix.SYS_CLOCK_GETTIME && regs.Rdi == unix.CLOCK_REALTIME {
+		t.clock = regs.Rsi
 	}
 	if r.last {
 		return nil
@@ -280,6 +291,9 @@ func (r *run) enter(tid int, t *thread) error {
 
 // leave is the end of a call.
 func (r *run) leave(tid int, t *thread) error {
+	if t.clock != 0 {
+		return writeTime(tid, t.clock, r.command.Clock())
+	}
 	switch t.fault.Action {
 	case KillAfter:
 		return unix.Kill(r.pid, unix.SIGKILL)
