@@ -14,8 +14,9 @@ ROOT_TIERS := root,namespaces,btrfs
 # A guard against tests that hang, which none of them has by itself.
 TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
 
-# Without inlining the binary is 4 % smaller; what takes time is in the kernel.
-BUILD_FLAGS := -trimpath -gcflags=all=-l -ldflags='-s -w -buildid='
+# Without inlining the binary is 4 % smaller, and another 2 % with functions that
+# begin at multiples of 16 rather than 32; what takes time is in the kernel.
+BUILD_FLAGS := -trimpath -gcflags=all=-l -ldflags='-s -w -buildid= -funcalign=16'
 
 .PHONY: help
 help: ## list the targets
@@ -31,9 +32,9 @@ demo: ## boot a virtual machine twice and watch what is gone and what is kept
 	go run ./vmtest/demo
 
 .PHONY: test
-test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, virtual machines, the demo
+test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, Nix, virtual machines, the demo
 	scripts/install-tools test
-	$(MAKE) lint test-host test-vm demo
+	$(MAKE) lint test-host test-nix test-vm demo
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
@@ -47,12 +48,17 @@ test-host: ## run the tests that need no virtual machine, with the race detector
 test-vm: ## run the reboot tests in virtual machines
 	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
+.PHONY: test-nix
+test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names
+	scripts/install-tools nix
+	nixos-module/tests/run
+
 .PHONY: lint
 lint: ## check the format and run the linters
 	test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)"
 	go vet $(GO_PACKAGES)
 	$(STATICCHECK) $(GO_PACKAGES)
-	shellcheck scripts/* .ci/run
+	shellcheck scripts/* .ci/run nixos-module/tests/run nixos-module/tests/*.sh
 	go mod tidy -diff
 
 .PHONY: fuzz

@@ -138,6 +138,14 @@ type Parent struct {
 	Mode  *uint32
 }
 
+// CountEntries returns how many entries all stores have.
+func (c *Config) CountEntries() (count int) {
+	for i := range c.Stores {
+		count += len(c.Stores[i].Entries)
+	}
+	return count
+}
+
 // Place returns where an entry stands in the document:
 // stores./persist.directories[3].
 func (s *Store) Place(e *Entry) string {

@@ -30,11 +30,7 @@ func pathLess(a, b string) bool {
 // checkStores looks at what entries and stores say together. Of two entries
 // that are at odds the later, or the inner, one is refused.
 func (d *decoder) checkStores(c *Config) {
-	count := 0
-	for i := range c.Stores {
-		count += len(c.Stores[i].Entries)
-	}
-	all := make(byPath, 0, count)
+	all := make(byPath, 0, c.CountEntries())
 	for i := range c.Stores {
 		store := &c.Stores[i]
 		for j := range store.Entries {

@@ -165,9 +165,8 @@ func (p *placing) finish(err error) {
 	p.target.close()
 	p.source, p.target = side{}, side{}
 	r := p.result
-	var refusal *Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case isRefusal(err):
 		r.State, r.Reason = Refused, err.Error()
 	case p.run.dry && errors.Is(err, unix.EACCES):
 		r.State, r.Reason = Unseen, err.Error()
@@ -180,4 +179,12 @@ func (p *placing) finish(err error) {
 	case r.State == "":
 		r.State = InPlace
 	}
+}
+
+func isRefusal(err error) bool {
+	if err == nil { // as it mostly is; the variable below is one on the heap
+		return false
+	}
+	var refusal *Refusal
+	return errors.As(err, &refusal)
 }

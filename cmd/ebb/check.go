@@ -31,11 +31,7 @@ func runCheck(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	entries := 0
-	for _, s := range c.Stores {
-		entries += len(s.Entries)
-	}
-	fmt.Fprintf(i.stdout, "%s is valid: root of kind %s, %d entries in %d stores\n", i.configPath, c.Root.Kind, entries, len(c.Stores))
+	fmt.Fprintf(i.stdout, "%s is valid: root of kind %s, %d entries in %d stores\n", i.configPath, c.Root.Kind, c.CountEntries(), len(c.Stores))
 	return nil
 }
 

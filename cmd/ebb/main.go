@@ -28,15 +28,16 @@ const (
 func main() {
 	// Modes are meant as they are written.
 	unix.Umask(0)
-	// An initrd has little memory: with thousands of entries the collector
-	// begins earlier, with hundreds it has nothing to do at all.
-	debug.SetMemoryLimit(9 << 20)
 	os.Exit(run(os.Args[1:]))
 }
 
 // run finds the command and runs it; it is the one place where errors reach a
 // person, and where a panic ends.
 func run(args []string) (status int) {
+	c, rest := findCommand(args)
+	if c != nil && c.where == "initrd" {
+		prepareMemory()
+	}
 	log := kmsg.New(isVerbose())
 	defer log.Flush()
 	defer func() {
@@ -46,7 +47,6 @@ func run(args []string) (status int) {
 			status = exitFailed
 		}
 	}()
-	c, rest := findCommand(args)
 	if c == nil {
 		return usage(args)
 	}

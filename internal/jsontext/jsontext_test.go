@@ -84,9 +84,15 @@ func expect(t *testing.T, value any, indent string) string {
 
 func TestMarshalLikeEncodingJSON(t *testing.T) {
 	values := []any{
-		nil, true, "<&>", "\xff", "a\xffb\xc3", 1, -1, uint8(200), []string(nil), []string{}, [][]int{{}, {1}, nil}, (*int)(nil), struct{}{},
+		nil, true, "<&>", "\xff", "a\xffb\xc3", 1, -1, uint8(200), []string(nil),
+		[]string{},
+		[][]int{{}, {1}, nil},
+		(*int)(nil),
+		struct{}{},
 		0.0, 1.0, -1.5, 1e20, 1e21, 1.5e300, 1e-6, 1e-7, 2.5e-10, math.MaxFloat64, math.SmallestNonzeroFloat64,
-		[]any{nil, 1, "x", []int{}}, colour{1, 2, 3}, &colour{1, 2, 3},
+		[]any{nil, 1, "x", []int{}},
+		colour{1, 2, 3},
+		&colour{1, 2, 3},
 	}
 	for _, w := range wholes() {
 		values = append(values, w, &w, []whole{w, w})

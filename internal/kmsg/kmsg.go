@@ -104,6 +104,9 @@ func (l *Logger) LogSoon(level Level, text []byte) {
 	}
 	text = clean(text)
 	if l.stderr != nil {
+		if l.pending == nil {
+			l.pending = make([]byte, 0, pendingMax+2*lineMax)
+		}
 		prefix := "ebb: "
 		if l.journal {
 			prefix = levelPrefix(level)
