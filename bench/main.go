@@ -77,14 +77,12 @@ func parseParts(list *[]string) func(string) error {
 	}
 }
 
-// wants reports whether a part is to be measured. What the start of a process
-// costs is needed to judge others by.
+// wants reports whether a part is to be measured.
 func (o *options) wants(part string) bool {
 	if slices.Contains(o.skip, part) {
 		return false
 	}
-	needed := part == "start" && (slices.Contains(o.only, "mount") || slices.Contains(o.only, "rollback"))
-	return len(o.only) == 0 || slices.Contains(o.only, part) || needed
+	return len(o.only) == 0 || slices.Contains(o.only, part)
 }
 
 func run(args []string) error {
@@ -104,8 +102,8 @@ func run(args []string) error {
 	}
 	defer b.close()
 	report, err := b.measure()
-	if err != nil {
+	if report == nil {
 		return err
 	}
-	return report.write(os.Stdout, o)
+	return errors.Join(report.write(os.Stdout, o), err)
 }

@@ -45,7 +45,7 @@ func (b *bench) measureMount(r *report) error {
 			if firstBoot && c.slowRuns == 1 {
 				c.slowRuns = 0 // too slow to be shown twice
 			}
-			all, err := b.interleave(fmt.Sprintf("%d entries", c.entries), ground.contenders(b.runs(c.runs), b.fewRuns(c.slowRuns)))
+			all, err := b.interleave(fmt.Sprintf("%d entries", c.entries), append(ground.contenders(b.runs(c.runs), b.fewRuns(c.slowRuns)), b.starts(b.runs(c.runs))...))
 			if err != nil {
 				return err
 			}

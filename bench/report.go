@@ -12,8 +12,6 @@ type report struct {
 	Sections []*section `json:"sections"`
 	Boots    []*boots   `json:"boots"`
 	Verdicts []verdict  `json:"verdicts"`
-
-	start float64 // what starting ebb costs more than starting a C program, in seconds
 }
 
 // section is one kind of measurement.

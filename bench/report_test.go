@@ -25,9 +25,10 @@ func twoTo(label string, floor int) *group {
 }
 
 func TestJudgeMountAllowsForTheStart(t *testing.T) {
-	for start, met := range map[float64]bool{0: false, 0.004: false, 0.006: true} {
-		r := report{start: start}
-		r.judgeMount(twoTo("100", 10), false)
+	for start, met := range map[int]bool{0: false, 4: false, 6: true} {
+		r, g := report{}, twoTo("100", 10)
+		g.Series = append(g.Series, series{Name: emptyGoName, Samples: milliseconds(2 + start)}, series{Name: emptyCName, Samples: milliseconds(2)})
+		r.judgeMount(g, false)
 		if r.Verdicts[0].Met != met {
 			t.Errorf("start %v: %+v", start, r.Verdicts[0])
 		}

@@ -71,7 +71,7 @@ func (g *rollbackGround) measure(files, slowRuns int, warm, cold *section) error
 	label := fmt.Sprintf("%d files, %d subvolumes", files, g.nested)
 	for _, s := range []*section{warm, cold} {
 		g.mounted = s == warm
-		all, err := g.bench.interleave(label, g.contenders(g.bench.runs(15), g.bench.fewRuns(slowRuns)))
+		all, err := g.bench.interleave(label, append(g.contenders(g.bench.runs(15), g.bench.fewRuns(slowRuns)), g.bench.starts(g.bench.runs(15))...))
 		if err != nil {
 			return err
 		}

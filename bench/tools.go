@@ -11,7 +11,7 @@ import (
 	"github.com/ebb-nix/ebb/vmtest/install"
 )
 
-//go:embed floor/*.c
+//go:embed floor/*.c floor/empty.go
 var sources embed.FS
 
 // tools are the programs that are built for a measurement.
@@ -19,6 +19,7 @@ type tools struct {
 	ebb      string
 	launch   string // see floor/launch.c
 	empty    string
+	emptyGo  string // see floor/empty.go
 	mount    string
 	rollback string
 	costs    string // see floor/costs.c
@@ -34,6 +35,9 @@ func (b *bench) buildTools() error {
 		if *path, err = b.compile(name); err != nil {
 			return err
 		}
+	}
+	if err := b.compileEmptyGo(); err != nil {
+		return err
 	}
 	if b.options.ebb != "" {
 		var err error
@@ -56,6 +60,22 @@ func (b *bench) compile(name string) (string, error) {
 		return "", err
 	}
 	return program, output(exec.Command("gcc", "-O2", "-static", "-o", program, program+".c"))
+}
+
+// compileEmptyGo builds the Go program that does nothing, as ebb is built.
+func (b *bench) compileEmptyGo() error {
+	text, err := sources.ReadFile("floor/empty.go")
+	if err != nil {
+		return err
+	}
+	source := filepath.Join(b.dir, "empty.go")
+	if err := os.WriteFile(source, text, 0o600); err != nil {
+		return err
+	}
+	b.tools.emptyGo = filepath.Join(b.dir, "floor-empty-go")
+	build := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid=", "-o", b.tools.emptyGo, source)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	return output(build)
 }
 
 // output runs a command whose output only matters when it fails.

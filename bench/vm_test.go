@@ -119,10 +119,10 @@ func TestParts(t *testing.T) {
 	tests := map[string]string{
 		"":                     "start mount rollback size vm",
 		"-vm":                  "vm",
-		"-only mount":          "start mount",
+		"-only mount":          "mount",
 		"-only size,vm":        "size vm",
 		"-skip vm,rollback":    "start mount size",
-		"-only mount -skip vm": "start mount",
+		"-only mount -skip vm": "mount",
 	}
 	for args, want := range tests {
 		o, err := parseOptions(strings.Fields(args))

@@ -1,0 +1,6 @@
+//go:build ignore
+
+// What it costs to start and to end a process in Go.
+package main
+
+func main() {}
