@@ -8,26 +8,31 @@ buildGoModule {
   pname = "ebb";
   version = "0.1.0";
 
-  # What is not compiled does not rebuild it.
-  src = lib.fileset.toSource {
-    root = ./.;
-    fileset = lib.fileset.difference ./. (
-      lib.fileset.unions [
-        (lib.fileset.maybeMissing ./.git)
-        (lib.fileset.maybeMissing ./.ci)
-        (lib.fileset.maybeMissing ./.github)
-        (lib.fileset.maybeMissing ./build)
-        (lib.fileset.maybeMissing ./checks)
-        (lib.fileset.maybeMissing ./examples)
-        (lib.fileset.maybeMissing ./flake.lock)
-        (lib.fileset.maybeMissing ./flake.nix)
-        (lib.fileset.maybeMissing ./result)
-        ./docs
-        ./nixos-module
-        ./package.nix
-        (lib.fileset.fileFilter (file: file.hasExt "md") ./.)
-      ]
-    );
+  # What is not compiled does not rebuild it. Not with lib.fileset, which wants to
+  # read the parent of this directory with Nix before 2.14, and in a flake may not.
+  src = lib.cleanSourceWith {
+    name = "ebb-source";
+    src = ./.;
+    filter =
+      path: _type:
+      let
+        top = lib.head (lib.splitString "/" (lib.removePrefix "${toString ./.}/" path));
+      in
+      !(lib.elem top [
+        ".ci"
+        ".git"
+        ".github"
+        "build"
+        "checks"
+        "docs"
+        "examples"
+        "flake.lock"
+        "flake.nix"
+        "nixos-module"
+        "package.nix"
+        "result"
+      ])
+      && !(lib.hasSuffix ".md" path);
   };
 
   # nix hash path of what "go mod vendor" makes
