@@ -141,8 +141,8 @@ let
     entry:
     !(lib.elem entry.user unknownUsers)
     && (
-    entry.uid == null && entry.user != null && !(knownUser entry.user)
-    || entry.gid == null && entry.group != null && !(knownGroup entry.group)
+      entry.uid == null && entry.user != null && !(knownUser entry.user)
+      || entry.gid == null && entry.group != null && !(knownGroup entry.group)
     )
   ) entries;
 
@@ -222,7 +222,9 @@ let
       service:
       let
         its = service.serviceConfig;
-        directories = lib.concatMap (lib.splitString " ") (lib.toList (its.StateDirectory or [ ]));
+        directories = lib.concatMap (names: lib.splitString " " (toString names)) (
+          lib.toList (its.StateDirectory or [ ])
+        );
       in
       lib.optionals (lib.elem (its.DynamicUser or false) [ true "true" "yes" ]) (
         map (name: lib.nameValuePair "/var/lib/${lib.head (lib.splitString ":" name)}" true) (
