@@ -246,6 +246,17 @@ let
     || lib.hasInfix "$HOME" path
     || (if entry.home == null then !(lib.hasPrefix "/" path) else lib.hasPrefix "/" path);
 
+  isBadStore =
+    store:
+    let
+      homes = map (user: user.home) (lib.attrValues (cfg.persist.${store}.users or { }));
+    in
+    paths.clean store != store
+    || !(lib.hasPrefix "/" store)
+    || store == "/"
+    || lib.elem ".." (lib.splitString "/" store)
+    || lib.any (home: lib.hasSuffix home store) homes;
+
   forbidden = [
     "/nix"
     "/boot"
@@ -348,11 +359,10 @@ let
       its own, a subvolume say:
         fileSystems."${lib.head them}" = { device = "${toString root.device}"; fsType = "btrfs"; options = [ "subvol=@persist" ]; };
     ''))
-    (about "store-path" (lib.filter (
-      store: paths.clean store != store || !(lib.hasPrefix "/" store) || store == "/" || lib.elem ".." (lib.splitString "/" store)
-    ) stores) (them: ''
+    (about "store-path" (lib.filter isBadStore stores) (them: ''
       ebb.persist.${builtins.toJSON (lib.head them)}: a store is an absolute path without a slash at the end and
-      without "..", and not "/" itself. Write:
+      without "..", not "/" itself, and does not end in the home of a user, which comes below it by
+      itself. Write:
         ebb.persist."/persist"
     ''))
     (about "lvm" (lib.filter isLvm (lib.optionals (!config.boot.initrd.services.lvm.enable) neededDevices)) (them: ''
