@@ -181,102 +181,25 @@ let
     ) catalog
   ) cfg.users;
 
-  # The directories that a unit has by StateDirectory=, as names below /var/lib.
-  # systemd.exec(5): a list, or several in one string; what follows a colon is a
-  # symbolic link that systemd makes itself, or a flag. A specifier is not known
-  # before the unit starts, so that the directory above it is kept.
-  stateDirectories =
-    service:
-    let
-      value = service.serviceConfig.StateDirectory or null;
-      words = lib.concatMap (text: lib.splitString " " (toString text)) (lib.toList (if value == null then [ ] else value));
-      beforeColon = word: lib.head (lib.splitString ":" word);
-      beforeSpecifier =
-        word:
-        let
-          names = lib.splitString "/" word;
-          fixed = lib.foldl' (
-            found: name:
-            if found.done || lib.hasInfix "%" name then found // { done = true; } else found // { names = found.names ++ [ name ]; }
-          ) { done = false; names = [ ]; } names;
-        in
-        lib.concatStringsSep "/" fixed.names;
-      isPlain =
-        word:
-        word != ""
-        && !(lib.hasPrefix "/" word)
-        && !(lib.elem ".." (lib.splitString "/" word))
-        && builtins.match "[^\"'\\]*" word != null;
-    in
-    lib.unique (
-      map (word: lib.removePrefix "/" (paths.clean "/${word}")) (
-        lib.filter isPlain (map (word: beforeSpecifier (beforeColon word)) words)
-      )
-    );
-
-  isTrue = value: lib.elem value [ true "true" "yes" "on" "1" 1 ];
-
-  # systemd gives the directory to User= and Group= when the unit starts
-  # (systemd.exec(5)), whoever owned it before; here it is theirs from the
-  # beginning. Whom this configuration does not know is left to systemd.
-  ownerOfService =
-    serviceConfig:
-    let
-      user = toString (serviceConfig.User or "");
-      group = toString (serviceConfig.Group or "");
-      isNumber = text: builtins.match "[0-9]+" text != null;
-      primary = config.users.users.${user}.group or "";
-    in
-    (
-      if isNumber user then
-        { uid = lib.toInt user; }
-      else
-        lib.optionalAttrs (config.users.users ? ${user}) { inherit user; }
-    )
-    // (
-      if isNumber group then
-        { gid = lib.toInt group; }
-      else if group != "" then
-        lib.optionalAttrs (config.users.groups ? ${group}) { inherit group; }
-      else
-        lib.optionalAttrs (config.users.groups ? ${primary}) { group = primary; }
-    );
-
-  # "750" and 750 are "0750".
-  modeOfService =
-    serviceConfig:
-    let
-      text = toString (serviceConfig.StateDirectoryMode or "");
-    in
-    if builtins.match "[0-7]{3}" text != null then
-      { mode = "0${text}"; }
-    else
-      lib.optionalAttrs (builtins.match "[0-7]{4}" text != null) { mode = text; };
+  stateDirectoriesOf = import ./state-directories.nix {
+    inherit lib;
+    inherit (config.users) users groups;
+  };
 
   # Candidates of all enabled units.
   ofUnits = lib.concatLists (
     lib.mapAttrsToList (
       name: service:
-      lib.optionals (service.enable or true) (
-        let
-          inherit (service) serviceConfig;
-          # It lies in /var/lib/private, which is for root alone, and what
-          # /var/lib has is a symbolic link that systemd makes.
-          dynamic = isTrue (serviceConfig.DynamicUser or false);
-        in
-        map (directory: {
+      map (
+        it:
+        it
+        // {
           name = "${name}.service";
           names = [ "${name}.service" ];
-          reason = "StateDirectory= of ${name}.service${lib.optionalString dynamic ", with DynamicUser="}";
+          reason = "StateDirectory= of ${name}.service${lib.optionalString it.dynamic ", with DynamicUser="}";
           file = false;
-          inherit dynamic;
-          entry = {
-            path = if dynamic then "/var/lib/private/${directory}" else "/var/lib/${directory}";
-          }
-          // modeOfService serviceConfig
-          // lib.optionalAttrs (!dynamic) (ownerOfService serviceConfig);
-        }) (stateDirectories service)
-      )
+        }
+      ) (lib.optionals (service.enable or true) (stateDirectoriesOf service))
     ) config.systemd.services
   );
 
@@ -298,7 +221,10 @@ let
             inherit (known.${path}) name;
             names = unit.names ++ known.${path}.names;
             reason = "${known.${path}.reason}; ${unit.reason}";
-            entry = usualMode unit // removeAttrs known.${path}.entry (lib.optionals unit.dynamic [ "user" "group" ]) // unit.entry;
+            entry =
+              usualMode unit
+              // removeAttrs known.${path}.entry (lib.optionals unit.dynamic [ "user" "group" ])
+              // unit.entry;
           }
         else
           unit // { entry = usualMode unit // unit.entry; }
