@@ -172,21 +172,20 @@ func (f *Facts) readArchive(topFd int, name string) error {
 	return err
 }
 
-// readNewest looks at the newest archived root. It is best effort: without it
-// the archive knows less about the root that is moved into it, and an old root
-// stays writable, nothing else.
+// readNewest looks at the newest archived root. Without meta.json the archive
+// knows less about the root that is moved into it, nothing else. What cannot be
+// looked at is to be sealed: then that says what is wrong.
 func (f *Facts) readNewest(archiveFd int, number uint64) {
-	fd, err := sys.OpenComponent(archiveFd, archive.DirectoryName(number), unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	if info, err := archive.ReadInfo(fd); err == nil {
-		f.Newest = info
-	}
 	f.UnsealedNumber = number
+	fd, openErr := sys.OpenComponent(archiveFd, archive.DirectoryName(number), unix.O_RDONLY|unix.O_DIRECTORY)
+	if openErr == nil {
+		defer unix.Close(fd)
+		if info, err := archive.ReadInfo(fd); err == nil {
+			f.Newest = info
+		}
+	}
 	for _, m := range f.Members {
-		if isWritable(fd, m.Name) {
+		if openErr != nil || isWritable(fd, m.Name) {
 			f.Unsealed = append(f.Unsealed, MemberFacts{Name: m.Name})
 		}
 	}
@@ -195,11 +194,11 @@ func (f *Facts) readNewest(archiveFd int, number uint64) {
 func isWritable(dir int, subvolume string) bool {
 	fd, err := sys.OpenComponent(dir, subvolume, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return false
+		return !errors.Is(err, fs.ErrNotExist)
 	}
 	defer unix.Close(fd)
 	flags, err := btrfs.GetFlags(fd)
-	return err == nil && !flags.IsReadOnly()
+	return err != nil || !flags.IsReadOnly()
 }
 
 func readNext(archiveFd int) (*NextFacts, error) {
