@@ -15,6 +15,5 @@ store:
       neededForBoot = true;
     };
   };
-  users.users.alice.isNormalUser = true;
   services.openssh.enable = true;
 }

@@ -24,6 +24,8 @@
         "/etc/machine-id"
         "/etc/ssh/ssh_host_ed25519_key"
         "/etc/ssh/ssh_host_ed25519_key.pub"
+        "/etc/ssh/ssh_host_rsa_key"
+        "/etc/ssh/ssh_host_rsa_key.pub"
         {
           file = "/var/keys/secret";
           parentDirectory.mode = "u=rwx,g=,o=";

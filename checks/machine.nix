@@ -81,7 +81,11 @@
         pkgs.btrfs-progs
         pkgs.cryptsetup
       ];
-      users.users.alice.isNormalUser = true;
+      users.users.alice = {
+        isNormalUser = true;
+        hashedPassword = "!"; # nobody types one
+      };
+      nix.enable = false; # nothing is built
     };
 
 }
