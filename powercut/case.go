@@ -21,16 +21,22 @@ type Case struct {
 	Logs     [][]Record // of the recording, of the recovery from the first cut, ...
 }
 
-// imageRecords describes an image as the writes of what is not zero in it.
-func imageRecords(image []byte) []Record {
+// contents describes the disk as the writes of what is not zero on it.
+func (d *Disk) contents() ([]Record, error) {
+	spans, err := d.written()
+	if err != nil {
+		return nil, err
+	}
 	var records []Record
 	zeros := make([]byte, blockSize)
-	for at := 0; at < len(image); at += blockSize {
-		if block := image[at : at+blockSize]; !bytes.Equal(block, zeros) {
-			records = append(records, Record{Write, uint64(at), bytes.Clone(block)})
+	for _, s := range spans {
+		for at := s.start; at < s.end; at += blockSize {
+			if block := d.image[at : at+blockSize]; !bytes.Equal(block, zeros) {
+				records = append(records, Record{Write, uint64(at), bytes.Clone(block)})
+			}
 		}
 	}
-	return records
+	return records, nil
 }
 
 // keepCase writes the case into a file and returns its path. Logs are kept up
@@ -92,7 +98,10 @@ func (m *machine) replay(c *Case) (reason, err error) {
 	if err != nil || len(story) != len(c.Logs) {
 		return nil, errors.Join(err, fmt.Errorf("%d logs for %d cuts", len(c.Logs), len(story)))
 	}
-	x := newExplorer(m, Budget{})
+	x, err := newExplorer(m, Budget{})
+	if err != nil {
+		return nil, err
+	}
 	known := newKnowledge()
 	var s *stage
 	for i, cut := range story {

@@ -31,8 +31,28 @@ type file struct {
 	data []byte
 }
 
+// contents remembers the files of each generation, which are asked for in every
+// state of the disk.
+type contents map[contentsKey][]file
+
+type contentsKey struct {
+	member     string
+	generation int
+}
+
+func (c contents) of(member string, generation int) []file {
+	key := contentsKey{member, generation}
+	if c[key] == nil {
+		c[key] = generationFiles(member, generation)
+	}
+	return c[key]
+}
+
 // generationFiles are the files of a generation in a subvolume.
 func generationFiles(member string, generation int) []file {
+	if member == applicationMember {
+		return applicationFiles(generation, ".")
+	}
 	files := []file{{generationFile, []byte(strconv.Itoa(generation))}}
 	if member != "root" {
 		return append(files, file{"doc", repeated(generation, 5000)})
@@ -45,6 +65,9 @@ func generationFiles(member string, generation int) []file {
 	)
 	return append(files, applicationFiles(generation, "var/lib/"+applicationName(generation))...)
 }
+
+// applicationMember stands for the directory of the application alone.
+const applicationMember = "application"
 
 // applicationName is the directory that the next boot has an entry for.
 func applicationName(generation int) string { return fmt.Sprintf("app%d", generation) }
@@ -127,7 +150,7 @@ func checkFresh(dir, version string) error {
 			return err
 		}
 		switch name, _ := filepath.Rel(dir, path); {
-		case name == versionFile && version != "", name == syncedFile:
+		case name == versionFile && version != "", name == syncedFile, name == syncedTemporary:
 			return nil
 		default:
 			return fmt.Errorf("not fresh: it holds %s", name)
@@ -149,8 +172,12 @@ func checkFresh(dir, version string) error {
 // anyVersion is the version of a fresh root from any blank.
 const anyVersion = "any"
 
-// syncedFile is a file that is copied back.
-const syncedFile = "etc/adjtime"
+// syncedFile is a file that is copied in and back, and syncedTemporary what it
+// is called before it is whole.
+const (
+	syncedFile      = "etc/adjtime"
+	syncedTemporary = "etc/.adjtime.ebb-new"
+)
 
 func syncedText(version int) []byte { return repeated(version, 200+version) }
 

@@ -34,6 +34,7 @@ type Disk struct {
 	*shared
 	Path string // of the block device
 
+	memory *os.File // the image
 	loop   *os.File
 	server *exec.Cmd
 }
@@ -61,7 +62,7 @@ func (d *Disk) start(size int64) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer image.Close()
+	d.memory = image
 	log, err := memory("log", logCapacity)
 	if err != nil {
 		return -1, err
@@ -161,7 +162,32 @@ func (d *Disk) Close() error {
 	if d.shared != nil {
 		err = errors.Join(err, unix.Munmap(d.image), unix.Munmap(d.log))
 	}
+	if d.memory != nil {
+		err = errors.Join(err, d.memory.Close())
+	}
 	return err
+}
+
+// span is a part of the disk, from start to end.
+type span struct{ start, end int64 }
+
+// written returns the parts of the image that anything was written to. The
+// rest are zeros, and looking at them would take memory for them.
+func (d *Disk) written() ([]span, error) {
+	var spans []span
+	for at := int64(0); ; {
+		start, err := d.memory.Seek(at, unix.SEEK_DATA)
+		if errors.Is(err, unix.ENXIO) { // no data behind at
+			return spans, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("look for data in the image: %w", err)
+		}
+		if at, err = d.memory.Seek(start, unix.SEEK_HOLE); err != nil {
+			return nil, fmt.Errorf("look for data in the image: %w", err)
+		}
+		spans = append(spans, span{start, at})
+	}
 }
 
 // attachAttempts bounds the attempts to take a free loop device, which is a

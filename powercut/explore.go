@@ -62,7 +62,12 @@ type Budget struct {
 	Subsets int // random subsets for each write
 	Checks  int // btrfs check runs on one state of so many, 0 on none
 	Seed    uint64
+
+	Failures int // the end after so many states that failed; 0: never
 }
+
+// keptCases is how many of the states that fail are kept.
+const keptCases = 3
 
 // Result is what was tried of a scenario, and what came of it.
 type Result struct {
@@ -90,9 +95,8 @@ type explorer struct {
 	machine  *machine
 	budget   Budget
 	random   *rand.Rand
-	result   *Result
-	maxFails int
-	keep     func(story Story, logs [][]Record, reason error) (string, error)
+	result  *Result
+	keep    func(story Story, logs [][]Record, reason error) (string, error)
 
 	base   []byte // what the image has to be like
 	hashes []uint64
@@ -107,25 +111,36 @@ type change struct {
 	old    []byte
 }
 
-func newExplorer(m *machine, budget Budget) *explorer {
+func newExplorer(m *machine, budget Budget) (*explorer, error) {
+	spans, err := m.disk.written()
+	if err != nil {
+		return nil, err
+	}
 	x := &explorer{
 		machine: m, budget: budget, random: rand.New(rand.NewPCG(budget.Seed, 2)),
 		result: &Result{Scenario: m.scenario.Name, States: make([]int, max(m.scenario.Depth, 1))},
-		base:   slices.Clone(m.disk.image), hashes: make([]uint64, len(m.disk.image)/blockSize),
-		seed: maphash.MakeSeed(), seen: map[uint64]bool{}, maxFails: 3,
+		base:   make([]byte, len(m.disk.image)), hashes: make([]uint64, len(m.disk.image)/blockSize),
+		seed: maphash.MakeSeed(), seen: map[uint64]bool{},
 	}
+	zeros := maphash.Bytes(x.seed, make([]byte, blockSize))
 	for block := range x.hashes {
-		x.hashes[block] = x.hashBlock(block)
+		x.hashes[block] = mix(zeros, block)
 		x.hash ^= x.hashes[block]
 	}
-	return x
+	for _, s := range spans {
+		x.set(uint64(s.start), m.disk.image[s.start:s.end])
+	}
+	return x, nil
 }
 
 // hashBlock tells apart blocks of other contents, and the same contents at
 // other places.
 func (x *explorer) hashBlock(block int) uint64 {
-	h := maphash.Bytes(x.seed, x.base[block*blockSize:(block+1)*blockSize])
-	return bits.RotateLeft64((h^uint64(block))*0x9e3779b97f4a7c15, 31) * 0xbf58476d1ce4e5b9
+	return mix(maphash.Bytes(x.seed, x.base[block*blockSize:(block+1)*blockSize]), block)
+}
+
+func mix(hash uint64, block int) uint64 {
+	return bits.RotateLeft64((hash^uint64(block))*0x9e3779b97f4a7c15, 31) * 0xbf58476d1ce4e5b9
 }
 
 // set writes to the base and to the image, and returns what was there.
@@ -174,7 +189,7 @@ type stage struct {
 func (x *explorer) explore(s *stage, cuts []Cut) error {
 	defer func() { x.undo(s.undo) }()
 	for _, c := range cuts {
-		if x.result.Failed >= x.maxFails {
+		if x.budget.Failures > 0 && x.result.Failed >= x.budget.Failures {
 			return nil
 		}
 		if err := x.advance(s, c.Position); err != nil {
@@ -308,6 +323,9 @@ func cloneRecords(records []Record) []Record {
 
 func (x *explorer) fail(s *stage, story Story, reason error) error {
 	x.result.Failed++
+	if len(x.result.Failures) == keptCases {
+		return nil
+	}
 	path, err := x.keep(story, append(slices.Clone(s.logs), s.records), reason)
 	if err != nil {
 		return err
@@ -401,8 +419,14 @@ func (m *machine) explore(budget Budget, caseDir string) (*Result, error) {
 		return nil, err
 	}
 	m.disk.reset()
-	x := newExplorer(m, budget)
-	first := imageRecords(x.base)
+	x, err := newExplorer(m, budget)
+	if err != nil {
+		return nil, err
+	}
+	first, err := m.disk.contents()
+	if err != nil {
+		return nil, err
+	}
 	if err := m.record(); err != nil {
 		return nil, err
 	}

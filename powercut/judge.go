@@ -11,6 +11,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 )
 
@@ -33,7 +34,7 @@ func (m *machine) judge(k *Knowledge, recovered func() error) error {
 }
 
 func (m *machine) judgeMounted(k *Knowledge, recovered func() error) error {
-	before, err := m.inspect()
+	before, err := m.inspect(true)
 	if err != nil {
 		return err
 	}
@@ -62,7 +63,35 @@ func (m *machine) judgeMounted(k *Knowledge, recovered func() error) error {
 	if err := host.Rollback(m.cfg); err != nil {
 		return fmt.Errorf("a second run in the same boot: %w", err)
 	}
+	if err := m.checkEntered(k, host); err != nil {
+		return fmt.Errorf("after the recovery: %w", err)
+	}
 	return m.checkNext(k, before, record.Sequence, version)
+}
+
+// checkEntered brings the entries into place, where the cut has left work to be
+// done. The entry that is new since the last root was whole must not hide what
+// that has, however many boots were cut in between.
+func (m *machine) checkEntered(k *Knowledge, host *initrd.Host) error {
+	last := fresh
+	for generation := range k.Whole {
+		last = max(last, generation)
+	}
+	adopted := m.top("@persist/var/lib", applicationName(last))
+	if _, err := os.Lstat(adopted); last == fresh || err == nil {
+		return nil
+	}
+	if err := m.mountRoot(); err != nil {
+		return err
+	}
+	err := m.enter(host, last+1)
+	if err := errors.Join(err, m.unmountRoot()); err != nil {
+		return err
+	}
+	if err := checkFiles(adopted, m.contents.of(applicationMember, last)); err != nil {
+		return fmt.Errorf("the data of generation %d, which is to be adopted: %w", last, err)
+	}
+	return m.checkAdopted(last)
 }
 
 // checkNext makes another rollback, in the next boot. It finds nothing to clear
@@ -122,11 +151,12 @@ type place struct {
 	meta       error // meta.json of an archived one does not describe it
 }
 
-// inspect looks at all subvolumes that are or were live.
-func (m *machine) inspect() ([]place, error) {
+// inspect looks at all subvolumes that are or were live, and whether their
+// contents are whole, if that is asked for: renames do not change it.
+func (m *machine) inspect(contents bool) ([]place, error) {
 	var places []place
 	for _, b := range m.scenario.members() {
-		p, err := m.look(place{where: isLive, path: m.top(b.live), member: b.name})
+		p, err := m.look(place{where: isLive, path: m.top(b.live), member: b.name}, contents)
 		if err != nil {
 			return nil, fmt.Errorf("there is no whole %s: %w", b.live, err)
 		}
@@ -147,7 +177,7 @@ func (m *machine) inspect() ([]place, error) {
 				return nil, err
 			}
 			for _, path := range found {
-				p, err := m.look(place{where: dir.where, path: path, member: b.name})
+				p, err := m.look(place{where: dir.where, path: path, member: b.name}, contents)
 				if err != nil {
 					return nil, err
 				}
@@ -158,7 +188,7 @@ func (m *machine) inspect() ([]place, error) {
 	return places, nil
 }
 
-func (m *machine) look(p place) (place, error) {
+func (m *machine) look(p place, contents bool) (place, error) {
 	var err error
 	if p.info, err = subvolume(p.path); err != nil {
 		return p, err
@@ -166,9 +196,9 @@ func (m *machine) look(p place) (place, error) {
 	if p.generation, err = readGeneration(p.path); err != nil {
 		return p, err
 	}
-	if p.generation != fresh {
-		p.notWhole = checkFiles(p.path, generationFiles(p.member, p.generation))
-	} else if p.where == isLive {
+	if p.generation != fresh && contents {
+		p.notWhole = checkFiles(p.path, m.contents.of(p.member, p.generation))
+	} else if p.generation == fresh && p.where == isLive && contents {
 		p.notFresh = checkFresh(p.path, m.anyVersion())
 	}
 	if p.where == isArchived {
@@ -296,7 +326,7 @@ func onceEach(places []place, generation int) error {
 // checkRecovered judges the disk after a rollback: everything that anything was
 // written to is archived, and the live ones are fresh.
 func (m *machine) checkRecovered(k *Knowledge, before []place, number uint64, version string) error {
-	places, err := m.inspect()
+	places, err := m.inspect(false)
 	if err != nil {
 		return err
 	}
@@ -377,7 +407,7 @@ func checkAllArchived(k *Knowledge, before, after []place) error {
 // checkStore judges what lies in the store.
 func (m *machine) checkStore(k *Knowledge) error {
 	for generation := range k.Adopting {
-		if err := m.checkAdopted(k, generation); err != nil {
+		if err := m.checkAdopted(generation); err != nil {
 			return err
 		}
 	}
@@ -392,26 +422,19 @@ func (m *machine) checkStore(k *Knowledge) error {
 	return nil
 }
 
-func (m *machine) checkAdopted(k *Knowledge, generation int) error {
+// checkAdopted demands that what an entry has brought into the store is whole,
+// or not there.
+func (m *machine) checkAdopted(generation int) error {
 	adopted := m.top("@persist/var/lib", applicationName(generation))
-	_, err := os.Lstat(adopted)
-	switch {
-	case err == nil:
-		if err := checkFiles(adopted, applicationFiles(generation, ".")); err != nil {
+	if _, err := os.Lstat(adopted); err == nil {
+		if err := checkFiles(adopted, m.contents.of(applicationMember, generation)); err != nil {
 			return fmt.Errorf("the adopted data of generation %d: %w", generation, err)
 		}
-	case k.Adopted[generation]:
-		return fmt.Errorf("the adopted data of generation %d: %w", generation, err)
 	}
 	var st unix.Stat_t
 	made := m.top("@persist/var", madeName(generation+1))
-	switch err := unix.Lstat(made, &st); {
-	case err == nil:
-		if st.Uid != madeUID || st.Gid != madeGID || st.Mode&0o7777 != madeMode {
-			return fmt.Errorf("the new source %s belongs to %d:%d and has mode %04o", filepath.Base(made), st.Uid, st.Gid, st.Mode&0o7777)
-		}
-	case k.Adopted[generation]:
-		return fmt.Errorf("the new source %s: %w", filepath.Base(made), err)
+	if unix.Lstat(made, &st) == nil && (st.Uid != madeUID || st.Gid != madeGID || st.Mode&0o7777 != madeMode) {
+		return fmt.Errorf("the new source %s belongs to %d:%d and has mode %04o", filepath.Base(made), st.Uid, st.Gid, st.Mode&0o7777)
 	}
 	return nil
 }

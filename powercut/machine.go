@@ -27,6 +27,7 @@ type machine struct {
 	cfg      *config.Config
 	dir      string
 	boots    int
+	contents contents
 }
 
 // newMachine makes a machine with an empty disk. The caller is in a mount
@@ -35,7 +36,11 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 	if err := unix.Mount("powercut", dir, "tmpfs", 0, "mode=0700"); err != nil {
 		return nil, fmt.Errorf("mount tmpfs: %w", err)
 	}
-	m := &machine{scenario: scenario, dir: dir}
+	// libmount's notes on mounts go to /run.
+	if err := unix.Mount("powercut", "/run", "tmpfs", 0, "mode=0755"); err != nil {
+		return nil, fmt.Errorf("mount tmpfs: %w", err)
+	}
+	m := &machine{scenario: scenario, dir: dir, contents: contents{}}
 	for _, name := range []string{"top", "root", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, err
@@ -53,7 +58,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 }
 
 func (m *machine) close() error {
-	return errors.Join(m.disk.Close(), unix.Unmount(m.dir, 0))
+	return errors.Join(m.disk.Close(), unix.Unmount(m.dir, 0), unix.Unmount("/run", 0))
 }
 
 // top is where the top-level subvolume is mounted, root where the root is.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -57,82 +56,26 @@ func (m *machine) runBoot(boot int) error {
 	return nil
 }
 
-// recordRollback makes the rollback, with a commit between any two steps where
-// the scenario asks for it.
-func (m *machine) recordRollback() (*initrd.Host, *initrd.RollbackRecord, error) {
+func (m *machine) recordRollback() (host *initrd.Host, record *initrd.RollbackRecord, err error) {
+	err = m.stepwise(func() (err error) {
+		host, record, err = m.rollback(&kmsg.Logger{})
+		return err
+	})
+	return host, record, err
+}
+
+// stepwise does something, with a commit before each system call of it that
+// changes the file system, where the scenario asks for that.
+func (m *machine) stepwise(do func() error) error {
 	if !m.scenario.Between {
-		return m.rollback(&kmsg.Logger{})
+		return do()
 	}
-	stepped, err := newStepper(m.top())
+	top, err := openDirectory(m.top())
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
-	host, record, err := m.rollback(stepped.logger)
-	return host, record, errors.Join(err, stepped.close())
-}
-
-// stepper is a log whose reader commits the file system after every line. The
-// pipe holds one line only: the next one waits, and with it the step that it
-// announces, until the commit behind the step before is over.
-type stepper struct {
-	logger  *kmsg.Logger
-	reader  *os.File
-	written *os.File
-	done    chan error
-}
-
-// stepTime is longer than any step takes, in all but the busiest hours; a step
-// that takes longer only has its commit in it rather than behind it.
-const stepTime = 3 * time.Millisecond
-
-func newStepper(dir string) (*stepper, error) {
-	var pipe [2]int
-	// O_DIRECT: each write takes a buffer of its own, and there is one (pipe(2)).
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC|unix.O_DIRECT); err != nil {
-		return nil, fmt.Errorf("pipe: %w", err)
-	}
-	if _, err := unix.FcntlInt(uintptr(pipe[1]), unix.F_SETPIPE_SZ, os.Getpagesize()); err != nil {
-		return nil, fmt.Errorf("set the size of the pipe: %w", err)
-	}
-	s := &stepper{
-		reader: os.NewFile(uintptr(pipe[0]), "pipe"), written: os.NewFile(uintptr(pipe[1]), "pipe"),
-		done: make(chan error, 1),
-	}
-	stderr := os.Stderr
-	os.Stderr = s.written
-	s.logger = kmsg.New(false)
-	os.Stderr = stderr
-	go func() { s.done <- commitBehindLines(pipe[0], dir) }()
-	return s, nil
-}
-
-func commitBehindLines(fd int, dir string) error {
-	line := make([]byte, os.Getpagesize())
-	for {
-		// The line stays in the pipe until the commit is over.
-		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if _, err := unix.Poll(poll, -1); err != nil && !errors.Is(err, unix.EINTR) {
-			return fmt.Errorf("poll: %w", err)
-		}
-		if poll[0].Revents&unix.POLLIN != 0 {
-			time.Sleep(stepTime)
-			if err := commit(dir); err != nil {
-				return err
-			}
-		}
-		n, err := unix.Read(fd, line)
-		if err != nil {
-			return fmt.Errorf("read a line: %w", err)
-		}
-		if n == 0 {
-			return nil
-		}
-	}
-}
-
-func (s *stepper) close() error {
-	err := s.written.Close()
-	return errors.Join(err, <-s.done, s.reader.Close())
+	defer unix.Close(top)
+	return interrupted(do, func() error { return commitTransaction(top) })
 }
 
 // mountRoot mounts the fresh root and the store below it.
@@ -192,16 +135,9 @@ func entries(boot int) []config.Entry {
 // useRoot is a boot from the mounted root on: the entries, what programs write,
 // and the file that is copied back.
 func (m *machine) useRoot(host *initrd.Host, boot int) error {
-	m.cfg.Stores = []config.Store{{Path: "/persist", Entries: entries(boot)}}
-	root, err := host.EntryRoot(m.cfg, m.root())
-	if err != nil {
-		return err
-	}
-	defer unix.Close(root.Fd)
-	root.Utab, root.Observe = "", m.observe()
 	m.disk.mark(Event{What: EntriesBegin, Generation: boot - 1})
-	if err := failedEntry(root.Mount()); err != nil {
-		return fmt.Errorf("mount: %w", err)
+	if err := m.stepwise(func() error { return m.enter(host, boot) }); err != nil {
+		return err
 	}
 	m.disk.mark(Event{What: EntriesDone, Generation: boot - 1})
 	if err := m.writeRoot(boot); err != nil {
@@ -211,22 +147,25 @@ func (m *machine) useRoot(host *initrd.Host, boot int) error {
 	if err := os.WriteFile(m.root(syncedFile), syncedText(boot), 0o644); err != nil {
 		return err
 	}
-	if err := failedEntry(root.SyncBack()); err != nil {
+	root, err := host.EntryRoot(m.cfg, m.root())
+	if err != nil {
+		return err
+	}
+	defer unix.Close(root.Fd)
+	if err := m.stepwise(func() error { return failedEntry(root.SyncBack()) }); err != nil {
 		return fmt.Errorf("sync back: %w", err)
 	}
 	m.disk.mark(Event{What: SyncBackDone, Generation: boot})
 	return nil
 }
 
-// observe commits before each change, where the scenario asks for it.
-func (m *machine) observe() func(mounts.Step) {
-	if !m.scenario.Between {
-		return nil
+// enter brings the entries of a boot into place in the mounted root.
+func (m *machine) enter(host *initrd.Host, boot int) error {
+	m.cfg.Stores = []config.Store{{Path: "/persist", Entries: entries(boot)}}
+	if err := host.Mount(m.cfg, m.root()); err != nil {
+		return fmt.Errorf("mount: %w", err)
 	}
-	return func(mounts.Step) {
-		// A commit that fails leaves the others to fail, which is seen.
-		_ = commit(m.top())
-	}
+	return nil
 }
 
 func failedEntry(report mounts.Report) error {

@@ -21,8 +21,8 @@ type Scenario struct {
 	// between any two system calls, sooner or later.
 	Committer bool
 
-	// Between commits after each step of a rollback, and before each step of
-	// bringing entries in.
+	// Between commits before each system call of the protocols that changes the
+	// file system.
 	Between bool
 
 	Also   bool // a second subvolume is rolled back with the root
@@ -47,7 +47,7 @@ func Scenarios() []Scenario {
 		{Name: "empty-roots", Boots: 3, Also: true, Writers: 4, Options: []string{"commit=30"}},
 		{Name: "committer", Boots: 4, Also: true, Blank: true, Committer: true, Options: []string{"commit=300"}},
 		{Name: "committer-writers", Boots: 2, Also: true, Blank: true, Writers: 4, Committer: true, Options: []string{"commit=300"}},
-		{Name: "between", Boots: 4, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}},
+		{Name: "between", Boots: 3, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "between-empty", Boots: 3, Also: true, Between: true, Writers: 1, Options: []string{"commit=300"}},
 		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"--nodesize", "4096"}},
 		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"-m", "single"}},

@@ -80,8 +80,14 @@ func (l *load) write(index int) {
 }
 
 func (l *load) commit() {
+	top, err := openDirectory(l.machine.top())
+	if err != nil {
+		l.fail(err)
+		return
+	}
+	defer unix.Close(top)
 	for !l.stop.Load() {
-		if err := commit(l.machine.top()); err != nil {
+		if err := commitTransaction(top); err != nil {
 			l.fail(err)
 			return
 		}
@@ -127,8 +133,9 @@ func (l *load) replace(index, count int) error {
 	return syncDirectory(filepath.Dir(name))
 }
 
-// syncDirectories fsyncs the directories in which the rollback renames, and a
-// file beside them, for which btrfs commits more than that file.
+// syncDirectories fsyncs the directories in which the rollback and the entries
+// rename, and a file beside them, for which btrfs logs or commits more than that
+// file.
 func (l *load) syncDirectories(index, count int) error {
 	f, err := os.OpenFile(l.machine.top("beside"), os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -138,7 +145,7 @@ func (l *load) syncDirectories(index, count int) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	for _, dir := range []string{l.machine.top(), l.machine.top("@roots"), l.machine.top("@roots", ".next")} {
+	for _, dir := range []string{l.machine.top(), l.machine.top("@roots"), l.machine.top("@roots", ".next"), l.machine.top("@persist/var/lib")} {
 		if err := syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}

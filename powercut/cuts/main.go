@@ -88,6 +88,7 @@ func explore(args []string) error {
 	flags.IntVar(&budget.Nested, "nested", 10, "states of each recovery that is cut, too; 0: every write")
 	flags.IntVar(&budget.Subsets, "subsets", 3, "random subsets for every write, where that is every write")
 	flags.IntVar(&budget.Checks, "checks", 200, "btrfs check looks at one state of so many; 0: at none")
+	flags.IntVar(&budget.Failures, "failures", 3, "end after so many states that failed; 0: never")
 	flags.Uint64Var(&budget.Seed, "seed", 1, "chooses the states")
 	cases := flags.String("cases", os.TempDir(), "where states that fail are kept")
 	if err := flags.Parse(args); err != nil {

@@ -1,0 +1,229 @@
+package powercut
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// planted is a bug that somebody could have written into ebb: a small change
+// to its source, which works as long as nobody cuts the power.
+type planted struct {
+	name  string
+	edits []edit
+	in    []string // scenarios that show it; "between" when it is empty
+}
+
+type edit struct{ file, old, new string }
+
+func (p *planted) scenario() string {
+	if len(p.in) == 0 {
+		return "between"
+	}
+	return p.in[0]
+}
+
+// overlay writes the changed files, and what "go build -overlay" takes.
+func (p *planted) overlay(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	changed := map[string]string{} // contents by the file in the module
+	for _, e := range p.edits {
+		path, err := filepath.Abs(filepath.Join("..", e.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := changed[path]; !ok {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			changed[path] = string(text)
+		}
+		if count := strings.Count(changed[path], e.old); count != 1 {
+			t.Fatalf("the text to be changed is %d times in %s, want once; plant the bug %q anew:\n%s", count, e.file, p.name, e.old)
+		}
+		changed[path] = strings.Replace(changed[path], e.old, e.new, 1)
+	}
+	replace := map[string]string{}
+	for path, text := range changed {
+		replace[path] = filepath.Join(dir, fmt.Sprintf("%d-%s", len(replace), filepath.Base(path)))
+		if err := os.WriteFile(replace[path], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(overlay, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return overlay
+}
+
+const (
+	planFile     = "initrd/plan.go"
+	stepsFile    = "initrd/steps.go"
+	factsFile    = "initrd/facts.go"
+	archiveFile  = "initrd/archivedir.go"
+	oldRootFile  = "initrd/oldroot.go"
+	adoptFile    = "mounts/adopt.go"
+	stageFile    = "mounts/stage.go"
+	syncBackFile = "mounts/syncback.go"
+	sysFile      = "internal/sys/file.go"
+)
+
+const exchangeText = "return x.intoPlace(s, sys.RenameExchange)"
+
+// plantedBugs are the bugs. Each is caught, or the harness is too weak.
+var plantedBugs = []planted{
+	{name: "three renames, no exchange", edits: []edit{{stepsFile, exchangeText, `return x.intoPlace(s, func(next int, name string, dir int, live string) error {
+		return errors.Join(sys.RenameNoReplace(dir, live, next, name+".old"),
+			sys.RenameNoReplace(next, name, dir, live), sys.RenameNoReplace(next, name+".old", next, name))
+	})`}}},
+	{name: "the old root moved, then the snapshot", edits: []edit{{stepsFile, exchangeText, `source, err := sys.OpenBeneath(x.top, s.Member.From, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(source)
+	return x.intoPlace(s, func(next int, name string, dir int, live string) error {
+		if err := errors.Join(sys.RenameNoReplace(dir, live, next, name+".old"), btrfs.Snapshot(dir, live, source, false),
+			btrfs.DeleteByName(next, name), sys.RenameNoReplace(next, name+".old", next, name)); err != nil {
+			return err
+		}
+		fd, err := sys.OpenComponent(dir, live, unix.O_RDONLY|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return x.learn(name, fd)
+	})`}}, in: []string{"committer"}},
+	{name: "meta.json not fsynced", edits: []edit{{sysFile, "syncErr := retry(func() error { return unix.Fsync(fd) })", "var syncErr error"}}, in: []string{"quiet"}},
+	{name: "meta.json written after the exchange", edits: []edit{
+		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
+		{planFile, "	return append(steps, planArchive(old, number, false)...)\n", "	steps = append(steps, Step{Action: Describe, Number: number})\n	return append(steps, planArchive(old, number, false)...)\n"},
+	}},
+	{name: "meta.json written before the snapshots", edits: []edit{
+		{planFile, "steps := []Step{{Action: Stage}}", "steps := []Step{{Action: Stage}, {Action: Describe, Number: number}}"},
+		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
+	}},
+	{name: "meta.json names the root alone", edits: []edit{{stepsFile, "for _, m := range x.members {", "for _, m := range x.members[:1] {"}}},
+	{name: "read-only before the exchange, in a recovery", edits: []edit{{stepsFile, "	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {", `	if live, err := sys.OpenComponent(dir, path.Base(m.Path), unix.O_RDONLY|unix.O_DIRECTORY); err == nil && s.Recovery {
+		if err := btrfs.SetReadOnly(live, true); err != nil {
+			return err
+		}
+		unix.Close(live)
+	}
+	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {`}}},
+	{name: "the recovery asks no uuid", edits: []edit{{planFile, "	case isExchanged(facts):\n		return finish(facts)\n	case allFresh(next):", "	case len(next.Staged) > 0:"}}},
+	{name: "the recovery knows the root alone", edits: []edit{{planFile, "	var old []MemberFacts\n	for _, m := range facts.Members {", "	var old []MemberFacts\n	for _, m := range facts.Members[:1] {"}}},
+	{name: "the recovery exchanges back", edits: []edit{
+		{planFile, "isFresh := isStaged && isTold && staged.UUID == told.Fresh", "isFresh := isStaged && isTold && told.Name != \"\""},
+		{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"},
+	}},
+	{name: "the recovery archives nothing", edits: []edit{{planFile, "return append(steps, planArchive(old, number, true)...), max(facts.Used, number), members", "return steps, max(facts.Used, number), members"}}},
+	{name: "the recovery gives another number", edits: []edit{{planFile, "	if number <= facts.Highest {", "	if number > 0 {"}}},
+	{name: "a stale staging directory is used", edits: []edit{
+		{planFile, "	case isExchanged(facts):", "	case isExchanged(facts), allFresh(next):"},
+		{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"},
+	}},
+	{name: "no rollback after a recovery", edits: []edit{{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"}}},
+	{name: "a staging directory is removed, whatever is in it", edits: []edit{{planFile, "	if len(next.Staged) == 0 {", "	if len(next.Staged) >= 0 {"}}},
+	{name: "dropped to one number in the trash", edits: []edit{{archiveFile, "trash, archive.DirectoryName(s.Number))", "trash, archive.DirectoryName(0))"}}, in: []string{"nested-between"}},
+	{name: "numbers are used again", edits: []edit{{stepsFile, "archive.SetLastSequence(x.archive, s.Number)", "archive.SetLastSequence(x.archive, 0)"}}, in: []string{"deletions"}},
+	{name: "not sealed, so not committed", edits: []edit{{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""}}, in: []string{"quiet"}},
+	{name: "the root alone is sealed", edits: []edit{{planFile, "	for _, m := range old {\n", "	for _, m := range old[:1] {\n"}}, in: []string{"quiet"}},
+	{name: "what was not sealed stays so", edits: []edit{{planFile, "	for _, m := range facts.Unsealed {\n", "	for _, m := range facts.Unsealed[:0] {\n"}}},
+	{name: "sealed before it has its number", edits: []edit{
+		{stepsFile, "	x.inPlace[m.Name] = !s.Recovery\n", `	if !s.Recovery {
+		old, err := sys.OpenComponent(x.next, m.Name, unix.O_RDONLY|unix.O_DIRECTORY)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(old)
+		if err := btrfs.SetReadOnly(old, true); err != nil {
+			return err
+		}
+	}
+	x.inPlace[m.Name] = !s.Recovery
+`},
+		{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""},
+	}, in: []string{"quiet"}},
+	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := unix.Fsync(fd); err != nil {\n		return fmt.Errorf(\"fsync: %w\", err)\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
+	{name: "copied back without fsync of the directory", edits: []edit{{syncBackFile, "	return sys.SyncDirectory(p.source.trail.fd())\n", "	return nil\n"}}, in: []string{"quiet"}},
+	{name: "copied back in place", edits: []edit{{syncBackFile, "	return p.act(step, p.replaceSource)\n}\n", `	return p.act(step, p.overwriteSource)
+}
+
+func (p *placing) overwriteSource() error {
+	if !p.source.exists() {
+		return p.replaceSource()
+	}
+	data := make([]byte, 1<<16)
+	from, err := sys.Reopen(p.target.fd, unix.O_RDONLY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(from)
+	n, err := unix.Read(from, data)
+	if err != nil {
+		return err
+	}
+	to, err := sys.Reopen(p.source.fd, unix.O_WRONLY|unix.O_TRUNC)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(to)
+	if _, err := unix.Write(to, data[:n]); err != nil {
+		return err
+	}
+	return unix.Fsync(to)
+}
+`}}},
+	{name: "adopted under its own name", edits: []edit{{adoptFile, "		fd, err := stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {\n			return p.copyDurably(from, t.fd(), name)\n		})\n", "		fd, err := p.copyDurably(from, p.source.trail.fd(), p.source.name)\n"}}},
+	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"four-writers", "committer-writers"}},
+	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "err != nil || entered || len(fds) == mostOldRoots", "err != nil || entered || len(fds) > 0"}}, in: []string{"quiet"}},
+	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
+}
+
+// A harness that finds nothing has to be known to find something.
+func TestPlantedBugs(t *testing.T) {
+	need(t)
+	bugs := plantedBugs
+	if !isWhole() {
+		bugs = bugs[:2]
+	}
+	for _, bug := range bugs {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			program := build(t, bug.overlay(t))
+			var tried []*Result
+			for seed := range uint64(3) {
+				for _, scenario := range append([]string{bug.scenario()}, bug.in[min(1, len(bug.in)):]...) {
+					result, err := run(program, t.TempDir(), plantedBudget(seed), scenario)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if result.Failed > 0 {
+						t.Logf("%s: caught by %d of %d states: %s", scenario, result.Failed, result.States, result.Failures[0].Reason)
+						return
+					}
+					tried = append(tried, result)
+				}
+			}
+			t.Errorf("not caught: %v", tried)
+		})
+	}
+}
+
+// plantedBudget ends soon, but for the long run, which counts.
+func plantedBudget(seed uint64) Budget {
+	if isLong() {
+		return Budget{States: 400, Nested: 4, Seed: seed + 1}
+	}
+	return Budget{States: 150, Nested: 4, Seed: seed + 1, Failures: 1}
+}

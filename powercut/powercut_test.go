@@ -1,0 +1,153 @@
+package powercut
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Shares of the states that each scenario gets, by the number of its cuts.
+func budgets(s *Scenario) Budget {
+	depth := max(s.Depth, 1)
+	switch {
+	case isLong() && depth == 1:
+		return Budget{Subsets: 3, Checks: 500}
+	case isLong() && depth == 2:
+		return Budget{Subsets: 0, Checks: 2000} // every pair
+	case isLong():
+		return Budget{States: 40, Nested: 8, Checks: 500}
+	case isWhole() && depth == 1:
+		return Budget{States: 650, Checks: 150}
+	case isWhole() && depth == 2:
+		return Budget{States: 60, Nested: 6, Checks: 150}
+	case isWhole():
+		return Budget{States: 15, Nested: 3, Checks: 50}
+	case depth == 1:
+		return Budget{States: 12, Checks: 12}
+	}
+	return Budget{States: 2, Nested: 2}
+}
+
+// leastDistinct is how many different contents of the disk have to be tried.
+func leastDistinct() int {
+	switch {
+	case isLong():
+		return 100_000
+	case isWhole():
+		return 10_000
+	}
+	return 100
+}
+
+// rounds is how often every scenario is recorded anew: the long run asks for
+// more states than one recording has.
+func rounds() int {
+	if isLong() {
+		return 3
+	}
+	return 1
+}
+
+// Whatever instant the power is cut at, the machine boots, the root is wholly
+// the old one or wholly a fresh one, nothing that was there or acknowledged is
+// lost, and the next boot clears up.
+func TestPowerCuts(t *testing.T) {
+	need(t)
+	program := build(t, "")
+	cases := caseDir(t)
+	var mu sync.Mutex
+	var results []*Result
+	t.Run("scenarios", func(t *testing.T) {
+		for round := range rounds() {
+			for _, s := range Scenarios() {
+				t.Run(fmt.Sprintf("%s/%d", s.Name, round), func(t *testing.T) {
+					t.Parallel()
+					budget := budgets(&s)
+					budget.Seed, budget.Failures = uint64(round+1), keptCases
+					result, err := run(program, cases, budget, s.Name)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range result.Failures {
+						t.Errorf("state %s: %s\nreplay it: go run ./powercut/cuts replay %s", f.State, f.Reason, f.Case)
+					}
+					t.Log(result)
+					mu.Lock()
+					defer mu.Unlock()
+					results = append(results, result)
+				})
+			}
+		}
+	})
+	distinct := 0
+	for _, r := range results {
+		distinct += r.Distinct
+	}
+	t.Logf("%d distinct states", distinct)
+	if least := leastDistinct(); distinct < least && !t.Failed() {
+		t.Errorf("%d distinct states were tried, want %d", distinct, least)
+	}
+}
+
+// String is a line for a table.
+func (r *Result) String() string {
+	return fmt.Sprintf("%-22s %5d writes %4d flushes, states %v, %d distinct, %d failed, btrfs check %d, %.0f s (%.1f a second)",
+		r.Scenario, r.Writes, r.Flushes, r.States, r.Distinct, r.Failed, r.Checks, r.Seconds, float64(r.Distinct)/r.Seconds)
+}
+
+// A state that failed fails again when it is replayed, and does not once the
+// bug is gone.
+func TestReplay(t *testing.T) {
+	need(t)
+	bug := plantedBugs[0]
+	weak := build(t, bug.overlay(t))
+	result, err := run(weak, t.TempDir(), Budget{States: 60, Failures: 1, Seed: 1}, bug.scenario())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(result.Failures) != 1 {
+		t.Fatalf("%d states failed, want 1", len(result.Failures))
+	}
+	failed := result.Failures[0]
+	output, err := exec.Command(weak, "replay", failed.Case).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "now:  "+failed.Reason) {
+		t.Errorf("replay of %q: %v\n%s", failed.Reason, err, output)
+	}
+}
+
+func TestStoryText(t *testing.T) {
+	for _, text := range []string{"417:3", "1:0/22:123456/3:0"} {
+		story, err := ParseStory(text)
+		if err != nil || story.String() != text {
+			t.Errorf("%q: %v, %v", text, story, err)
+		}
+	}
+	for _, text := range []string{"", "417", "a:b", "1:0/"} {
+		if story, err := ParseStory(text); err == nil {
+			t.Errorf("%q: %v, want an error", text, story)
+		}
+	}
+}
+
+func TestLogRecords(t *testing.T) {
+	s := &shared{log: make([]byte, logStart+200)}
+	if !s.append(Write, 4096, []byte("data of an odd length")) || !s.append(Flush, 0, nil) {
+		t.Fatal("no room")
+	}
+	records, err := s.records()
+	if err != nil || len(records) != 2 || records[0].Kind != Write || records[0].Offset != 4096 ||
+		string(records[0].Data) != "data of an odd length" || records[1].Kind != Flush {
+		t.Errorf("%v, %v", records, err)
+	}
+	if s.append(Write, 0, make([]byte, 4096)) {
+		t.Error("a record went into a log that is full")
+	}
+	if _, err := s.records(); err == nil {
+		t.Error("a log that was full is taken for a whole one")
+	}
+	if _, err := parseRecords(make([]byte, recordHeader)); err == nil {
+		t.Error("zeros are taken for a record")
+	}
+}
