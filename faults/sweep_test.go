@@ -110,7 +110,7 @@ func (s *sweeper) run(t *testing.T) {
 		}
 		t.Run(fmt.Sprintf("%03d-%s", i+1, calls[i].Name), func(t *testing.T) {
 			for _, f := range faultsFor(&calls[i]) {
-				t.Run(f.name, func(t *testing.T) { s.try(t, &calls[i], &f); sites[i].count(&f) })
+				t.Run(f.name, func(t *testing.T) { s.try(t, &calls[i], occurrence(calls[:i+1]), &f); sites[i].count(&f) })
 			}
 		})
 	}
@@ -128,10 +128,15 @@ func (s *sweeper) without(t *testing.T) []tracer.Call {
 		lists[i] = result.Calls
 		leave()
 	}
-	if !slices.EqualFunc(lists[0], lists[1], isSameCall) {
-		t.Errorf("two runs make different calls:\n%s", differ(lists[0], lists[1]))
+	if a, b := withoutTable(lists[0]), withoutTable(lists[1]); !slices.EqualFunc(a, b, isSameCall) {
+		t.Errorf("two runs make different calls:\n%s", differ(a, b))
 	}
 	return lists[0]
+}
+
+// withoutTable leaves out the reads of the mount table, see try.
+func withoutTable(calls []tracer.Call) []tracer.Call {
+	return slices.DeleteFunc(slices.Clone(calls), func(c tracer.Call) bool { return strings.Contains(c.Text, "/mountinfo") })
 }
 
 func differ(a, b []tracer.Call) string {
@@ -143,8 +148,21 @@ func differ(a, b []tracer.Call) string {
 	return fmt.Sprintf("%d and %d of them", len(a), len(b))
 }
 
+// occurrence says how often the last of the calls was made until then.
+func occurrence(calls []tracer.Call) (times int) {
+	for _, c := range calls {
+		if isSameCall(c, calls[len(calls)-1]) {
+			times++
+		}
+	}
+	return times
+}
+
 // try runs one case.
-func (s *sweeper) try(t *testing.T, at *tracer.Call, f *fault) {
+//
+// A call is found by what it does and how often that was done before. Its
+// number varies: the mount table is longer while other tests run.
+func (s *sweeper) try(t *testing.T, at *tracer.Call, times int, f *fault) {
 	defer inNamespace(t)()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -154,7 +172,10 @@ func (s *sweeper) try(t *testing.T, at *tracer.Call, f *fault) {
 	command := s.command(t)
 	var hit *tracer.Call
 	result := trace(t, command, func(c *tracer.Call) tracer.Fault {
-		if hit != nil || c.Number != at.Number {
+		if hit != nil || !isSameCall(*c, *at) {
+			return tracer.Fault{}
+		}
+		if times--; times > 0 {
 			return tracer.Fault{}
 		}
 		hit = c
@@ -162,8 +183,11 @@ func (s *sweeper) try(t *testing.T, at *tracer.Call, f *fault) {
 		met.Last = true
 		return met
 	})
-	if hit == nil || !isSameCall(*hit, *at) {
-		t.Fatalf("call %d is %v, not %q", at.Number, hit, at.Text)
+	if hit == nil && strings.Contains(at.Text, "/mountinfo") {
+		t.Skip("NOT RUN: the mount table is shorter this time, other tests have ended")
+	}
+	if hit == nil {
+		t.Fatalf("there was no call %q", at.Text)
 	}
 	if result.Killed != f.isKill() {
 		t.Fatalf("killed: %v; %s", result.Killed, result.Output)

@@ -24,6 +24,9 @@ type Command struct {
 	Names *strings.Replacer
 	// Clock is what the program takes for the time of day, if it is set.
 	Clock func() unix.Timespec
+	// FollowLinks takes all that keeps the program from following links off
+	// its calls: the same program, but weak.
+	FollowLinks bool
 }
 
 // Call is one counted system call, as it is about to be made.
@@ -252,6 +255,11 @@ func (r *run) enter(tid int, t *thread) error {
 	}
 	if r.command.Clock != nil && regs.Orig_rax == unix.SYS_CLOCK_GETTIME && regs.Rdi == unix.CLOCK_REALTIME {
 		t.clock = regs.Rsi
+	}
+	if r.command.FollowLinks {
+		if err := followLinks(tid, &regs); err != nil {
+			return err
+		}
 	}
 	if r.last {
 		return nil
