@@ -44,6 +44,12 @@ test-long: ## run all tests, with all that make test leaves out; takes hours
 test-host: ## run the tests that need no virtual machine, with the race detector
 	EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -race -timeout $(TIMEOUT) $(GO_PACKAGES)
 
+.PHONY: test-faults
+test-faults: ## kill and fail every system call of rollback and mount (part of test-host), and list them
+	rm -rf build/faults
+	EBB_COVERAGE=$(CURDIR)/build/faults EBB_REQUIRE=$(ROOT_TIERS) go test -count=1 -timeout $(TIMEOUT) ./faults/...
+	cat build/faults/*.txt
+
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
 	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...

@@ -360,6 +360,6 @@ func isTemporary(path string) bool {
 func TestMount(t *testing.T) {
 	t.Parallel()
 	m := newMounting(t)
-	sweep := sweeper{command: m.prepare, judge: m.judge, sample: true}
+	sweep := sweeper{command: m.prepare, judge: m.judge}
 	sweep.run(t)
 }

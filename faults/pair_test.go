@@ -26,8 +26,8 @@ func (p *pair) run(t *testing.T) {
 	leave()
 	tried := 0
 	for i := range calls {
-		// Where nothing is changed by either, the moment does not matter much.
-		if !isLong() && !calls[i].Changes && i%7 != 0 {
+		// Where the first changes nothing the moment does not matter much.
+		if !isLong() && (!calls[i].Changes || len(calls) > 300 && i%3 != 0) && i%10 != 0 {
 			continue
 		}
 		tried++

@@ -49,17 +49,17 @@ var late = fault{"EIO-late", tracer.Fault{Action: tracer.FailLate, Errno: unix.E
 var canBeLate = []string{"ioctl", "fsync", "syncfs", "write", "renameat2", "mkdirat", "unlinkat", "move_mount"}
 
 // faultsFor are the faults of a call. In short, a call that changes something
-// is killed before and after and fails with three of the errors, others at each
-// call; one that only looks is killed before it, which is the same as after the
-// one before, and fails with one of them.
-func faultsFor(c *tracer.Call) (chosen []fault) {
+// is killed before and after, is interrupted, and fails with one or two of the
+// errors, others at each call; one that only looks is killed before it, which
+// is the same as after the one before, and fails with one of them.
+func (s *sweeper) faultsFor(c *tracer.Call) (chosen []fault) {
 	for i, e := range errnos {
 		turn := (i + c.Number) % len(errnos)
-		if isLong() || turn == 0 || c.Changes && (turn == 3 || e.Errno == unix.EINTR) {
+		if isLong() || turn == 0 || c.Changes && e.Errno == unix.EINTR {
 			chosen = append(chosen, e)
 		}
 	}
-	if slices.Contains(canBeLate, c.Name) {
+	if slices.Contains(canBeLate, c.Name) && (isLong() || !s.sample) {
 		chosen = append(chosen, late)
 	}
 	if isLong() || c.Changes {
@@ -71,7 +71,7 @@ func faultsFor(c *tracer.Call) (chosen []fault) {
 // isChosen reports whether a call is tried at all: in short, of a sweep that
 // is much like another, the calls that change something and some that look.
 func (s *sweeper) isChosen(c *tracer.Call) bool {
-	return isLong() || !s.sample || c.Changes || c.Number%5 == 0
+	return isLong() || !s.sample || c.Changes || c.Number%8 == 0
 }
 
 // outcome is what a run with a fault has come to.
@@ -109,7 +109,7 @@ func (s *sweeper) run(t *testing.T) {
 			continue
 		}
 		t.Run(fmt.Sprintf("%03d-%s", i+1, calls[i].Name), func(t *testing.T) {
-			for _, f := range faultsFor(&calls[i]) {
+			for _, f := range s.faultsFor(&calls[i]) {
 				t.Run(f.name, func(t *testing.T) { s.try(t, &calls[i], occurrence(calls[:i+1]), &f); sites[i].count(&f) })
 			}
 		})
