@@ -8,6 +8,7 @@
       ebbModules.impermanence
       (import ./disk.nix "/persistent")
     ];
+    ebb.root.kind = "tmpfs";
     environment.persistence."/persistent" = {
       hideMounts = true;
       directories = [

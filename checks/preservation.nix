@@ -8,6 +8,7 @@
       ebbModules.preservation
       (import ./disk.nix "/state")
     ];
+    ebb.root.kind = "tmpfs";
     preservation = {
       enable = true;
       preserveAt."/state" = {

@@ -42,7 +42,6 @@ let
     setups = results (import ./setups.nix { whole = false; } arguments);
     complaints = group ./complaints.nix;
     options = group ./options.nix;
-    laptop = group ./laptop.nix;
     presets = group ./presets;
     compat = group ./compat;
   };
@@ -52,8 +51,10 @@ groups
   # Those that look at options and no further.
   quick = lib.concatLists (lib.attrValues groups);
 
-  # In place of setups, whole systems.
+  # Whole systems; the first ones in place of setups.
   systems = results (import ./setups.nix { whole = true; } arguments);
+
+  laptop = group ./laptop.nix;
 
   quick-start = group ./quick-start.nix;
 }
