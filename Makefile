@@ -32,9 +32,9 @@ demo: ## boot a virtual machine twice and watch what is gone and what is kept
 	go run ./vmtest/demo
 
 .PHONY: test
-test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, Nix, virtual machines, the demo
+test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, power cuts, Nix, virtual machines, the demo
 	scripts/install-tools test
-	$(MAKE) lint test-host test-nix test-vm demo
+	$(MAKE) lint test-host test-powercut test-nix test-vm demo
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
@@ -49,6 +49,10 @@ test-faults: ## kill and fail every system call of rollback and mount (part of t
 	rm -rf build/faults
 	EBB_COVERAGE=$(CURDIR)/build/faults EBB_REQUIRE=$(ROOT_TIERS) go test -count=1 -timeout $(TIMEOUT) ./faults/...
 	cat build/faults/*.txt
+
+.PHONY: test-powercut
+test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LONG=1 at 100,000
+	EBB_POWERCUT=1 EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -v -count=1 -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines

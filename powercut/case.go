@@ -111,7 +111,7 @@ func (m *machine) replay(c *Case) (reason, err error) {
 		}
 		x.subset(s.pending, cut.Seed)
 	}
-	_, reason, err = x.judge(s)
+	_, reason, err = x.judge(s, story[len(story)-1])
 	return reason, err
 }
 

@@ -58,7 +58,7 @@ func generationFiles(member string, generation int) []file {
 		return append(files, file{"doc", repeated(generation, 5000)})
 	}
 	files = append(files,
-		file{"etc/conf", repeated(generation, 300)},  // lies in the tree itself
+		file{"etc/conf", repeated(generation, 300)},   // lies in the tree itself
 		file{"var/data", repeated(generation, 20000)}, // can be compressed
 		file{"var/noise", noise(generation, 9000)},    // cannot
 		file{"srv/inner", repeated(generation, 100)},  // in a subvolume inside

@@ -83,7 +83,8 @@ func (d *Disk) start(size int64) (int, error) {
 	mount, err := sys.NewMount("fuse", []sys.Option{
 		{Key: "fd", Value: fmt.Sprint(fuse)},
 		{Key: "rootmode", Value: "40700"},
-		{Key: "user_id", Value: "0"}, {Key: "group_id", Value: "0"},
+		{Key: "user_id", Value: "0"},
+		{Key: "group_id", Value: "0"},
 		{Key: "source", Value: "powercut"},
 	}, 0)
 	if err != nil {

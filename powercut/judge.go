@@ -21,7 +21,8 @@ import (
 // that boot has written.
 //
 // recovered is called when the rollback is over and before anything else is.
-func (m *machine) judge(k *Knowledge, recovered func() error) error {
+// With further, the boot after that is tried, too.
+func (m *machine) judge(k *Knowledge, further bool, recovered func() error) error {
 	if err := m.disk.Forget(); err != nil {
 		return err
 	}
@@ -29,11 +30,11 @@ func (m *machine) judge(k *Knowledge, recovered func() error) error {
 	if err := m.mountTop(); err != nil {
 		return err
 	}
-	err := m.judgeMounted(k, recovered)
+	err := m.judgeMounted(k, further, recovered)
 	return errors.Join(err, m.unmountTop())
 }
 
-func (m *machine) judgeMounted(k *Knowledge, recovered func() error) error {
+func (m *machine) judgeMounted(k *Knowledge, further bool, recovered func() error) error {
 	before, err := m.inspect(true)
 	if err != nil {
 		return err
@@ -65,6 +66,9 @@ func (m *machine) judgeMounted(k *Knowledge, recovered func() error) error {
 	}
 	if err := m.checkEntered(k, host); err != nil {
 		return fmt.Errorf("after the recovery: %w", err)
+	}
+	if !further {
+		return nil
 	}
 	return m.checkNext(k, before, record.Sequence, version)
 }

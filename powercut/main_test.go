@@ -16,11 +16,11 @@ import (
 // without them.
 const (
 	wholeVariable = "EBB_POWERCUT" // "1": 10,000 states, all planted bugs
-	longVariable  = "EBB_LONG"     // "1": 100,000 states
+	longVariable  = "EBB_LONG"     // "1", too: 100,000 states
 )
 
-func isWhole() bool { return os.Getenv(wholeVariable) == "1" || isLong() }
-func isLong() bool  { return os.Getenv(longVariable) == "1" }
+func isWhole() bool { return os.Getenv(wholeVariable) == "1" }
+func isLong() bool  { return isWhole() && os.Getenv(longVariable) == "1" }
 
 // need skips where there is no btrfs. FUSE comes with every kernel that has it.
 func need(t *testing.T) {

@@ -14,12 +14,14 @@ func budgets(s *Scenario) Budget {
 	switch {
 	case isLong() && depth == 1:
 		return Budget{Subsets: 3, Checks: 500}
+	case isLong() && depth == 2 && s.Between:
+		return Budget{States: 400, Nested: 30, Checks: 2000}
 	case isLong() && depth == 2:
 		return Budget{Subsets: 0, Checks: 2000} // every pair
 	case isLong():
 		return Budget{States: 40, Nested: 8, Checks: 500}
 	case isWhole() && depth == 1:
-		return Budget{States: 650, Checks: 150}
+		return Budget{States: 720, Checks: 150}
 	case isWhole() && depth == 2:
 		return Budget{States: 60, Nested: 6, Checks: 150}
 	case isWhole():
@@ -45,7 +47,7 @@ func leastDistinct() int {
 // more states than one recording has.
 func rounds() int {
 	if isLong() {
-		return 3
+		return 2
 	}
 	return 1
 }
