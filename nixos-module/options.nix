@@ -153,6 +153,14 @@ let
         description = "How much of the file system is to be free; old roots go earlier, the oldest first, when less is.";
       };
     };
+    prune = mkOption {
+      type = types.bool;
+      default = true;
+      description = ''
+        Whether old roots that {option}`ebb.root.keep` no longer keeps are deleted, once after
+        each boot and then daily, with idle priority. Those of `ebb roots pin` stay.
+      '';
+    };
     onFailure = mkOption {
       type = types.enum [
         "continue"

@@ -1,5 +1,5 @@
 # The running system: the command, the config, and the units that copy "sync"
-# files back and say whether all is well.
+# files back, delete old roots, and say whether all is well.
 {
   config,
   lib,
@@ -19,6 +19,9 @@ let
     );
 
   environment = import ./environment.nix { inherit lib; };
+
+  # Other kinds of root have no archive.
+  prunes = cfg.root.kind == "btrfs" && cfg.root.prune;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -38,10 +41,22 @@ in
       fi
     '';
 
-    systemd.packages = map unit [
-      "ebb-sync.service"
-      "ebb-status.service"
-    ];
+    systemd.packages =
+      map unit [
+        "ebb-sync.service"
+        "ebb-status.service"
+      ]
+      ++ lib.optionals prunes (
+        map unit [
+          "ebb-prune.service"
+          "ebb-prune.timer"
+        ]
+      );
+
+    systemd.timers.ebb-prune = lib.mkIf prunes {
+      overrideStrategy = "asDropin";
+      wantedBy = [ "timers.target" ];
+    };
 
     systemd.services = {
       ebb-sync = {
@@ -54,6 +69,12 @@ in
           "userborn.service"
         ];
         restartTriggers = [ cfg.configFile ];
+      };
+      ebb-prune = lib.mkIf prunes {
+        inherit environment;
+        overrideStrategy = "asDropin";
+        # A switch does not wait for it.
+        restartIfChanged = false;
       };
       ebb-status = {
         inherit environment;
