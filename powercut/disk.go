@@ -151,14 +151,18 @@ func (d *Disk) Forget() error {
 	return nil
 }
 
-// Close detaches the loop device and waits for the disk's process to end.
+// Close detaches the loop device and ends the disk's process.
 func (d *Disk) Close() error {
 	var err error
 	if d.loop != nil {
 		err = d.loop.Close()
 	}
 	if d.server != nil && d.server.Process != nil {
-		err = errors.Join(err, d.server.Wait())
+		// It would wait for ever when somebody has kept the file system open.
+		// Killed, it takes the disk away from them. It has no other end than
+		// that signal here.
+		err = errors.Join(err, d.server.Process.Kill())
+		_ = d.server.Wait()
 	}
 	if d.shared != nil {
 		err = errors.Join(err, unix.Munmap(d.image), unix.Munmap(d.log))

@@ -113,11 +113,16 @@ var plantedBugs = []planted{
 		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
 	}},
 	{name: "meta.json names the root alone", edits: []edit{{stepsFile, "for _, m := range x.members {", "for _, m := range x.members[:1] {"}}},
-	{name: "read-only before the exchange, in a recovery", edits: []edit{{stepsFile, "	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {", `	if live, err := sys.OpenComponent(dir, path.Base(m.Path), unix.O_RDONLY|unix.O_DIRECTORY); err == nil && s.Recovery {
-		if err := btrfs.SetReadOnly(live, true); err != nil {
+	{name: "read-only before the exchange, in a recovery", edits: []edit{{stepsFile, "	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {", `	if s.Recovery {
+		live, err := sys.OpenComponent(dir, path.Base(m.Path), unix.O_RDONLY|unix.O_DIRECTORY)
+		if err != nil {
 			return err
 		}
+		err = btrfs.SetReadOnly(live, true)
 		unix.Close(live)
+		if err != nil {
+			return err
+		}
 	}
 	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {`}}},
 	{name: "the recovery asks no uuid", edits: []edit{{planFile, "	case isExchanged(facts):\n		return finish(facts)\n	case allFresh(next):", "	case len(next.Staged) > 0:"}}},
