@@ -7,6 +7,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/btrfs"
 )
 
 // changingCalls are the system calls that change a file system.
@@ -124,21 +126,26 @@ func callIoctl(fd int, request uintptr, argument unsafe.Pointer) error {
 	return nil
 }
 
-// Of linux/btrfs.h.
-const (
-	startSync = 0x80089418 // BTRFS_IOC_START_SYNC
-	waitSync  = 0x40089416 // BTRFS_IOC_WAIT_SYNC
-)
+// committed is a subvolume that is there for [machine.committer] alone.
+const committed = "@committed"
 
-// commitTransaction commits as btrfs does by itself every some seconds, which
-// is less than syncfs(2) does: data that waits to be written is not flushed.
-func commitTransaction(fd int) error {
-	var transaction uint64
-	if err := callIoctl(fd, startSync, unsafe.Pointer(&transaction)); err != nil {
-		return fmt.Errorf("BTRFS_IOC_START_SYNC: %w", err)
+// committer returns a function that commits as btrfs does by itself every some
+// seconds, which is less than syncfs(2) does: data that waits to be written is
+// not flushed. Changing a subvolume's flag commits so. (BTRFS_IOC_START_SYNC may
+// wait for the thread that commits every some seconds, commit= of them.)
+func (m *machine) committer() (commit func() error, end func() error, err error) {
+	fd, err := openDirectory(m.top(committed))
+	if err != nil {
+		return nil, nil, err
 	}
-	if err := callIoctl(fd, waitSync, unsafe.Pointer(&transaction)); err != nil {
-		return fmt.Errorf("BTRFS_IOC_WAIT_SYNC: %w", err)
+	flags, err := btrfs.GetFlags(fd)
+	if err != nil {
+		return nil, nil, errors.Join(err, unix.Close(fd))
 	}
-	return nil
+	readOnly := flags.IsReadOnly()
+	commit = func() error {
+		readOnly = !readOnly
+		return btrfs.SetReadOnly(fd, readOnly)
+	}
+	return commit, func() error { return unix.Close(fd) }, nil
 }

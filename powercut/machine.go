@@ -85,8 +85,10 @@ func (m *machine) format() error {
 
 // furnish makes the subvolumes. The live ones hold generation 0.
 func (m *machine) furnish() error {
-	if err := makeSubvolume(m.top(), "@persist"); err != nil {
-		return err
+	for _, name := range []string{"@persist", committed} {
+		if err := makeSubvolume(m.top(), name); err != nil {
+			return err
+		}
 	}
 	for _, b := range m.scenario.members() {
 		if err := makeSubvolume(m.top(), b.live); err != nil {

@@ -70,12 +70,11 @@ func (m *machine) stepwise(do func() error) error {
 	if !m.scenario.Between {
 		return do()
 	}
-	top, err := openDirectory(m.top())
+	commit, end, err := m.committer()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(top)
-	return interrupted(do, func() error { return commitTransaction(top) })
+	return errors.Join(interrupted(do, commit), end())
 }
 
 // mountRoot mounts the fresh root and the store below it.

@@ -80,17 +80,16 @@ func (l *load) write(index int) {
 }
 
 func (l *load) commit() {
-	top, err := openDirectory(l.machine.top())
+	commit, end, err := l.machine.committer()
 	if err != nil {
 		l.fail(err)
 		return
 	}
-	defer unix.Close(top)
-	for !l.stop.Load() {
-		if err := commitTransaction(top); err != nil {
-			l.fail(err)
-			return
-		}
+	for !l.stop.Load() && err == nil {
+		err = commit()
+	}
+	if err := errors.Join(err, end()); err != nil {
+		l.fail(err)
 	}
 }
 
