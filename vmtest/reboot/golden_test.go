@@ -70,7 +70,7 @@ func newGoldenMachine(t *testing.T, setup string, layout vmtest.DiskLayout, fsta
 	}
 	m := &machine{t: t, binary: binary}
 	m.Machine = testvm.New(t, kit, vmtest.Config{Disks: []string{testvm.Disk(t, kit, layout)}, Fstab: fstab})
-	m.Config.Initrd = append(goldenFiles(t, setup, "initrd"), files.Program("bin/ebb", binary))
+	m.Config.Initrd = append(goldenFiles(t, setup, "initrd"), files.Program("usr/bin/ebb", binary)) // /bin is a link to it
 	m.Config.System = append(goldenFiles(t, setup, "system"),
 		files.Program(path.Join(storePath, "bin/ebb"), binary),
 		files.Text("etc/systemd/journald.conf.d/storage.conf", "[Journal]\nStorage=persistent\n"))
