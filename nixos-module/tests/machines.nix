@@ -409,6 +409,9 @@ in
         boot.kernelPackages = pkgs.linuxPackages_latest;
         system.etc.overlay.enable = true;
         systemd.sysusers.enable = true;
+        # It gives numbers anew at each boot: whoever has something in a store has one.
+        users.users.colord.uid = 970;
+        users.groups.colord.gid = 970;
         users.users.gabriel = {
           isNormalUser = lib.mkForce false;
           isSystemUser = true;
