@@ -40,7 +40,11 @@ func Ebb(binary, document string, parsed *config.Config, mounts ...vmtest.Mount)
 			return nil, nil, err
 		}
 	}
-	for _, name := range []string{units.Sync, units.Status} {
+	stage2 := []string{units.Sync, units.Status}
+	if parsed.Root.Kind == config.KindBtrfs {
+		stage2 = append(stage2, units.Prune, units.PruneTimer)
+	}
+	for _, name := range stage2 {
 		if system, err = appendUnit(system, name); err != nil {
 			return nil, nil, err
 		}
