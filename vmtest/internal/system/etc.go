@@ -49,5 +49,7 @@ func etc() []files.File {
 		files.Text("etc/systemd/system-preset/00-none.preset", "ignore *\n"),
 		// init= on the kernel command line names it, and only the name counts: see findClosure of the guest program.
 		files.Symlink("init", "usr/lib/systemd/systemd"),
+		// The programs of environment.systemPackages, which here come with the initrd.
+		files.Symlink("sw", "/run/vmtest"),
 	}
 }
