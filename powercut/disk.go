@@ -77,9 +77,6 @@ func (d *Disk) start(size int64) (int, error) {
 	}
 	connection := os.NewFile(uintptr(fuse), "/dev/fuse")
 	defer connection.Close()
-	if err := d.startServer(connection, image, log); err != nil {
-		return -1, err
-	}
 	mount, err := sys.NewMount("fuse", []sys.Option{
 		{Key: "fd", Value: fmt.Sprint(fuse)},
 		{Key: "rootmode", Value: "40700"},
@@ -91,6 +88,15 @@ func (d *Disk) start(size int64) (int, error) {
 		return -1, err
 	}
 	defer unix.Close(mount)
+	// After the mount: before it there is nothing to read for the server, which
+	// is told EPERM. Then nobody else has the connection: when the server ends,
+	// whoever waits for it gets ENOTCONN.
+	if err := d.startServer(connection, image, log); err != nil {
+		return -1, err
+	}
+	if err := connection.Close(); err != nil {
+		return -1, fmt.Errorf("close /dev/fuse: %w", err)
+	}
 	// Not through package os: its poller would ask the file system about the
 	// file while the thread holds what others of the runtime wait for.
 	file, err := unix.Openat(mount, diskName, unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
