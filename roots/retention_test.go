@@ -72,15 +72,21 @@ func TestRetain(t *testing.T) {
 		},
 		"the clock shows 2106": {
 			[]Root{archived(9, daysAgo(0)), archived(8, daysAgo(1)), archived(7, daysAgo(2))},
-			keep, Clock{Now: time.Date(2106, 2, 7, 0, 0, 0, 0, time.UTC), LastSeen: daysAgo(1)}, "9:count 8:count 7:clock",
+			keep,
+			Clock{Now: time.Date(2106, 2, 7, 0, 0, 0, 0, time.UTC), LastSeen: daysAgo(1)},
+			"9:count 8:count 7:clock",
 		},
 		"the clock shows 2106 at the first prune, too": {
 			[]Root{archived(9, daysAgo(0)), archived(8, daysAgo(1)), archived(7, daysAgo(2))},
-			keep, Clock{Now: time.Date(2106, 2, 7, 0, 0, 0, 0, time.UTC)}, "9:count 8:count 7:clock",
+			keep,
+			Clock{Now: time.Date(2106, 2, 7, 0, 0, 0, 0, time.UTC)},
+			"9:count 8:count 7:clock",
 		},
 		"set back": {
 			[]Root{archived(9, daysAgo(0)), archived(8, daysAgo(1)), archived(7, daysAgo(60))},
-			keep, Clock{Now: daysAgo(10), LastSeen: daysAgo(1)}, "9:count 8:count 7:clock",
+			keep,
+			Clock{Now: daysAgo(10), LastSeen: daysAgo(1)},
+			"9:count 8:count 7:clock",
 		},
 	} {
 		if got := rules(Retain(test.list, test.keep, test.clock, "now")); got != test.want {
