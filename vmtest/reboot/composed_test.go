@@ -1,0 +1,129 @@
+package reboot
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/vmtest"
+	"github.com/ebb-nix/ebb/vmtest/files"
+	"github.com/ebb-nix/ebb/vmtest/testvm"
+)
+
+// Other ways to attach the disk.
+func TestBuses(t *testing.T) {
+	for _, c := range []struct {
+		bus    vmtest.Bus
+		device string
+	}{
+		{vmtest.NVMe, "/dev/nvme0n1p2"},
+		{vmtest.SCSI, "/dev/sda2"},
+	} {
+		t.Run(string(c.bus), func(t *testing.T) {
+			m := newMachine(t, planted(standardLayout()), fstabOn(c.device), document(strings.Replace(mappedRoot, mappedDevice, c.device, 1), basicStores))
+			m.Config.Bus = c.bus
+			m.up(m.Boot)
+			m.wantRolledBack(1)
+			m.Cut()
+		})
+	}
+}
+
+// The store, and the system, on file systems of other kinds on disks of their
+// own.
+func TestOtherFilesystems(t *testing.T) {
+	root := planted(vmtest.DiskLayout{Label: "nixos", Subvolumes: []string{"@", "@persist"}, ReadOnly: []string{"@blank"}})
+	root.Files = root.Files[:len(root.Files)-1] // the store is on another disk
+	nix := vmtest.DiskLayout{Label: "nix", Kind: vmtest.Ext4, Store: "/"}
+	for _, c := range []vmtest.DiskLayout{
+		{Label: "persist", Kind: vmtest.Ext4, Files: []files.File{files.Text("srv/data/file", "data\n")}},
+		{Label: "persist", Kind: vmtest.XFS},
+	} {
+		t.Run(c.Kind, func(t *testing.T) {
+			fstab := []vmtest.Mount{
+				vmtest.Subvolume("nixos", "@", "/"),
+				{What: "/dev/disk/by-label/nix", Where: "/nix", Type: vmtest.Ext4},
+				{What: "/dev/disk/by-label/persist", Where: "/persist", Type: c.Kind},
+			}
+			m := newMachine(t, root, fstab, document(standardRoot, basicStores))
+			m.Config.Disks = append(m.Config.Disks, testvm.Disk(t, testvm.Kit(t), nix), testvm.Disk(t, testvm.Kit(t), c))
+			m.up(m.Boot)
+			if c.Kind == vmtest.XFS {
+				m.Shell("echo data > /srv/data/file") // mkfs.xfs takes no files
+			}
+			m.wantRolledBack(1)
+			for path, kind := range map[string]string{"/": vmtest.Btrfs, "/nix": vmtest.Ext4, "/persist": c.Kind, "/srv/data": c.Kind} {
+				m.want(kind, "findmnt", "-no", "FSTYPE", path)
+			}
+			before := m.describeOn(c.Kind)
+			m.fill()
+			m.up(m.Reboot)
+			m.wantRolledBack(2)
+			if after := m.describeOn(c.Kind); after != before {
+				t.Errorf("persistent files were\n%s\nand are\n%s", before, after)
+			}
+			m.Off()
+		})
+	}
+}
+
+// describeOn gives a file everything that a file system can keep, unless it has
+// it, and tells what it has.
+func (m *machine) describeOn(kind string) string {
+	m.t.Helper()
+	return m.Shell(`
+		cd /srv/data
+		if ! test -e kept; then
+			echo kept > kept; chown 1000:100 kept; chmod 0640 kept; touch -d 2020-01-02T03:04:05Z kept
+			setfattr -n user.note -v ` + kind + ` kept; setfacl -m u:1234:r kept; mkdir -p deep/er; ln -s kept deep/link
+		fi
+		find . ! -name file ! -name . -printf '%p %y %m %U:%G %s %l\n' | sort; cat kept; stat -c %Y kept
+		getfattr -d kept; getfacl -n kept`)
+}
+
+// raid1 of two disks; then one of them is missing. Without "degraded" the file
+// system is not to be had, as it is without ebb; with it, in both places, the
+// rollback goes on.
+func TestTwoDevices(t *testing.T) {
+	kit := testvm.Kit(t)
+	second := vmtest.DiskLayout{Label: "spare", Kind: vmtest.Ext4}
+	m := newMachine(t, planted(standardLayout()), standardFstab(), document(standardRoot, basicStores))
+	m.Config.Disks = append(m.Config.Disks, testvm.Disk(t, kit, second))
+	m.up(m.Boot)
+	m.wantRolledBack(1)
+	m.Run("btrfs", "device", "add", "--force", "/dev/vdb2", "/")
+	m.Run("btrfs", "balance", "start", "-dconvert=raid1", "-mconvert=raid1", "/")
+	m.fill()
+	m.up(m.Reboot)
+	m.wantRolledBack(2)
+	m.want("2", "sh", "-c", "btrfs filesystem show / | grep -c devid")
+	m.fill()
+	m.Off()
+
+	m.Config.Disks = m.Config.Disks[:1]
+	m.Config.Fstab = standardFstab()
+	for i := range m.Config.Fstab {
+		m.Config.Fstab[i].Options += ",degraded"
+	}
+	m.configure(document(`{"kind": "btrfs", "device": "`+realDevice+`", "options": ["degraded"]}`, basicStores))
+	// udev has a btrfs of several devices for ready when all of them are there
+	// (64-btrfs.rules). Whoever wants to boot without one has to tell it so.
+	m.Config.Initrd = append(m.Config.Initrd, files.Text("etc/udev/rules.d/64-btrfs.rules", ""))
+	m.known = []string{"degraded", "devid", "missing"}
+	m.up(m.Boot)
+	m.wantRolledBack(3)
+	m.Off()
+}
+
+// udev makes the link with the label long after the device is there: nothing
+// goes on without it.
+func TestLateLabel(t *testing.T) {
+	m := newMachine(t, planted(standardLayout()), standardFstab(), document(standardRoot, basicStores))
+	m.Config.Initrd = append(m.Config.Initrd, files.Text("etc/udev/rules.d/59-late.rules",
+		`SUBSYSTEM=="block", KERNEL=="vda2", PROGRAM="/bin/sleep 5"`+"\n"))
+	m.up(m.Boot)
+	m.wantRolledBack(1)
+	if r := m.Run("systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", `dev-disk-by\x2dlabel-nixos.device`); r == "0" {
+		t.Error("the device was not waited for")
+	}
+	m.Cut()
+}
