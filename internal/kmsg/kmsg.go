@@ -15,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,8 +41,10 @@ const lineMax = 900
 // hundred of them, and the writer waits for journald.
 const pendingMax = 16 << 10
 
-// Logger writes lines. The zero value drops everything.
+// Logger writes lines, also for several goroutines at once. The zero value
+// drops everything.
 type Logger struct {
+	mutex   sync.Mutex // around pending and line, and so that lines stay whole
 	stderr  io.Writer
 	pending []byte
 	line    []byte // of Log, used again
@@ -89,9 +92,11 @@ func isTerminal(f *os.File) bool {
 // Log writes one line, at once. Line breaks and control characters in it, which
 // may come from file names, are written as escapes.
 func (l *Logger) Log(level Level, format string, args ...any) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
 	l.line = fmt.Appendf(l.line[:0], format, args...)
-	l.LogSoon(level, l.line)
-	l.Flush()
+	l.logSoon(level, l.line)
+	l.flush()
 }
 
 // LogSoon is [Logger.Log] for lines of which there are thousands: they are
@@ -99,6 +104,12 @@ func (l *Logger) Log(level Level, format string, args ...any) {
 // to the console, or end the process, have to go through Log. The text is the
 // caller's again afterwards.
 func (l *Logger) LogSoon(level Level, text []byte) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.logSoon(level, text)
+}
+
+func (l *Logger) logSoon(level Level, text []byte) {
 	if level >= Debug && !l.verbose {
 		return
 	}
@@ -120,7 +131,7 @@ func (l *Logger) LogSoon(level Level, text []byte) {
 		_, _ = fmt.Fprintf(l.console, "ebb: %s\r\n", text)
 	}
 	if len(l.pending) > pendingMax {
-		l.Flush()
+		l.flush()
 	}
 }
 
@@ -130,6 +141,12 @@ func levelPrefix(level Level) string { return "<" + strconv.Itoa(int(level)) + "
 // Flush writes the lines that wait. Worst case of a write that fails: they are
 // lost, and the boot record has what matters.
 func (l *Logger) Flush() {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.flush()
+}
+
+func (l *Logger) flush() {
 	if len(l.pending) > 0 {
 		_, _ = l.stderr.Write(l.pending)
 		l.pending = l.pending[:0]
