@@ -163,8 +163,15 @@ func checkFresh(fd int) error {
 
 // isEmpty reports whether the directory fd, not O_PATH, has no names in it.
 func isEmpty(fd int) (bool, error) {
-	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
-		return false, fmt.Errorf("seek directory: %w", err)
+	for {
+		_, err := unix.Seek(fd, 0, unix.SEEK_SET)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("seek directory: %w", err)
+		}
+		break
 	}
 	buf := make([]byte, 4096)
 	for {
