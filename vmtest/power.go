@@ -60,7 +60,7 @@ func (m *Machine) leave(ctx context.Context, verb, want string, args ...string) 
 	if err := m.Wait(ctx, Off(), OffTimeout); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	<-m.vm.done // which follows at once, and is what the next boot asks
+	<-m.vm.done                                      // which follows at once, and is what the next boot asks
 	if reason := m.vm.state.reason; reason != want { // no writer is left, the machine is off
 		return fmt.Errorf("%s: %w", verb, m.waitError(Off(), 0, fmt.Errorf("QEMU ended with %q, not %q", reason, want)))
 	}
