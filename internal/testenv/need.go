@@ -35,10 +35,15 @@ const (
 // the test instead, so that nothing goes untested unnoticed.
 func Need(t testing.TB, tier Tier) {
 	t.Helper()
-	err := check(tier)
-	if err == nil {
-		return
+	if err := check(tier); err != nil {
+		Missing(t, tier, err)
 	}
+}
+
+// Missing ends the test as [Need] does, for what only the test itself can find
+// out to be missing.
+func Missing(t testing.TB, tier Tier, err error) {
+	t.Helper()
 	if required(tier, os.Getenv(requireVariable), os.Getenv(ciVariable)) {
 		t.Fatalf("this test needs %q, which is required here, but: %v", tier, err)
 		return
