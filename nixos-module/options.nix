@@ -156,6 +156,7 @@ let
     prune = mkOption {
       type = types.bool;
       default = true;
+      example = false;
       description = ''
         Whether old roots that {option}`ebb.root.keep` no longer keeps are deleted, once after
         each boot and then daily, with idle priority. Those of `ebb roots pin` stay.
