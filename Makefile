@@ -14,9 +14,11 @@ ROOT_TIERS := root,namespaces,btrfs
 # A guard against tests that hang, which none of them has by itself.
 TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
 
-# Without inlining the binary is 4 % smaller, and another 2 % with functions that
-# begin at multiples of 16 rather than 32; what takes time is in the kernel.
-BUILD_FLAGS := -trimpath -gcflags=all=-l -ldflags='-s -w -buildid= -funcalign=16'
+VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+# Without inlining the binary is 4 % smaller, and another 3 % with functions that
+# begin at multiples of 8 rather than 32; what takes time is in the kernel.
+BUILD_FLAGS = -trimpath -gcflags=all=-l -ldflags='-s -w -buildid= -funcalign=8 -X main.version=$(VERSION)'
 
 .PHONY: help
 help: ## list the targets
@@ -66,7 +68,7 @@ test-nix: ## evaluate the NixOS module, the flake and the examples, with the tre
 .PHONY: lint
 lint: ## check the format and run the linters
 	test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)"
-	go vet $(GO_PACKAGES)
+	go vet -overlay <(scripts/format-overlay) $(GO_PACKAGES)
 	$(STATICCHECK) $(GO_PACKAGES)
 	shellcheck scripts/* .ci/run nixos-module/tests/run nixos-module/tests/*.sh
 	go mod tidy -diff

@@ -4,9 +4,12 @@
   buildGoModule,
 }:
 
+let
+  version = "0.1.0";
+in
 buildGoModule {
   pname = "ebb";
-  version = "0.1.0";
+  inherit version;
 
   # What is not compiled does not rebuild it. Not with lib.fileset, which wants to
   # read the parent of this directory with Nix before 2.14, and in a flake may not.
@@ -50,7 +53,8 @@ buildGoModule {
   ldflags = [
     "-s"
     "-w"
-    "-funcalign=16"
+    "-funcalign=8"
+    "-X main.version=${version}"
   ];
 
   # The tests make file systems and boot machines; "make test" runs them.

@@ -13,15 +13,15 @@ package archive
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"slices"
+	"sort"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -43,7 +43,7 @@ const sequenceAttribute = "trusted.ebb.sequence"
 const clockAttribute = "trusted.ebb.clock"
 
 // DirectoryName is the name of an archived root: six digits or more.
-func DirectoryName(number uint64) string { return fmt.Sprintf("%06d", number) }
+func DirectoryName(number uint64) string { return format.Sprintf("%06d", number) }
 
 // ParseDirectoryName reads what [DirectoryName] has written, and nothing else.
 func ParseDirectoryName(name string) (number uint64, ok bool) {
@@ -64,22 +64,23 @@ func Numbers(archiveFd int) ([]uint64, error) {
 			numbers = append(numbers, number)
 		}
 	}
-	slices.Sort(numbers)
+	sort.Slice(numbers, func(i, j int) bool { return numbers[i] < numbers[j] })
 	return numbers, nil
 }
 
-// Names returns the names in an open directory, in no particular order.
+// Names returns the names in an open directory, in ascending order.
 func Names(dirFd int) ([]string, error) {
 	fd, err := sys.ReopenDirectory(dirFd, unix.O_RDONLY)
 	if err != nil {
-		return nil, fmt.Errorf("read directory: %w", err)
+		return nil, format.Errorf("read directory: %w", err)
 	}
 	dir := os.NewFile(uintptr(fd), ".")
 	defer dir.Close()
 	names, err := dir.Readdirnames(-1)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("read directory: %w", err)
+		return nil, format.Errorf("read directory: %w", err)
 	}
+	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
 	return names, nil
 }
 
@@ -105,7 +106,7 @@ func LastSequence(archiveFd int) (uint64, error) {
 // commit of the file system, which a rollback makes anyhow.
 func SetLastSequence(archiveFd int, number uint64) error {
 	if err := sys.SetXattr(archiveFd, sequenceAttribute, strconv.AppendUint(nil, number, 10)); err != nil {
-		return fmt.Errorf("remember number %d: %w", number, err)
+		return format.Errorf("remember number %d: %w", number, err)
 	}
 	return nil
 }
@@ -128,7 +129,7 @@ func LastClock(archiveFd int) time.Time {
 func SetLastClock(archiveFd int, now time.Time) error {
 	err := unix.Fsetxattr(archiveFd, clockAttribute, strconv.AppendInt(nil, now.Unix(), 10), 0)
 	if err != nil {
-		return fmt.Errorf("set %s: %w", clockAttribute, err)
+		return format.Errorf("set %s: %w", clockAttribute, err)
 	}
 	return nil
 }
@@ -137,7 +138,7 @@ func SetLastClock(archiveFd int, now time.Time) error {
 func Open(topFd int, path string) (int, error) {
 	fd, err := sys.OpenBeneath(topFd, path, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
-		return -1, fmt.Errorf("open archive %q: %w", path, err)
+		return -1, format.Errorf("open archive %q: %w", path, err)
 	}
 	return fd, nil
 }

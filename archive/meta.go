@@ -1,11 +1,11 @@
 package archive
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -64,7 +64,7 @@ func (i *Info) Marshal() ([]byte, error) {
 	i.Version = metaVersion
 	data, err := jsontext.Append(nil, i, "  ")
 	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", Meta, err)
+		return nil, format.Errorf("write %s: %w", Meta, err)
 	}
 	return append(data, '\n'), nil
 }
@@ -74,22 +74,22 @@ func (i *Info) Marshal() ([]byte, error) {
 func ParseInfo(data []byte) (*Info, error) {
 	var i Info
 	if err := jsontext.Unmarshal(data, &i); err != nil {
-		return nil, fmt.Errorf("read %s: %w", Meta, err)
+		return nil, format.Errorf("read %s: %w", Meta, err)
 	}
 	if i.Version != metaVersion {
-		return nil, fmt.Errorf("read %s: version %d, this ebb reads version %d only", Meta, i.Version, metaVersion)
+		return nil, format.Errorf("read %s: version %d, this ebb reads version %d only", Meta, i.Version, metaVersion)
 	}
 	if i.Sequence == 0 || i.Sequence > 1<<62 {
-		return nil, fmt.Errorf("read %s: sequence number %d", Meta, i.Sequence)
+		return nil, format.Errorf("read %s: sequence number %d", Meta, i.Sequence)
 	}
 	seen := map[string]bool{}
 	for _, m := range i.Subvolumes {
 		if err := sys.CheckName(m.Name); err != nil || m.Name == Meta || strings.HasPrefix(m.Name, ".") || seen[m.Name] {
-			return nil, fmt.Errorf("read %s: subvolume name %q", Meta, m.Name)
+			return nil, format.Errorf("read %s: subvolume name %q", Meta, m.Name)
 		}
 		seen[m.Name] = true
 		if m.Fresh.IsZero() {
-			return nil, fmt.Errorf("read %s: subvolume %q without a uuid", Meta, m.Name)
+			return nil, format.Errorf("read %s: subvolume %q without a uuid", Meta, m.Name)
 		}
 	}
 	return &i, nil

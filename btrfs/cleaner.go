@@ -3,13 +3,13 @@ package btrfs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // cleanerPoll is how often [WaitCleaned] looks: the cleaner thread works for
@@ -43,7 +43,7 @@ func Deleted(fd int) ([]uint64, error) {
 // deleted is what [collector.listing] leaves out.
 func (c *collector) deleted() []uint64 {
 	var ids []uint64
-	for _, id := range slices.Sorted(maps.Keys(c.roots)) {
+	for _, id := range c.ids() {
 		if c.roots[id].deleted || c.places[id].name == "" && id != TopLevelID {
 			ids = append(ids, id)
 		}
@@ -109,7 +109,7 @@ func readProgress(fd int, ids []uint64) (p progress, err error) {
 	}
 	var stat unix.Statfs_t
 	if err := retry(func() error { return unix.Fstatfs(fd, &stat) }); err != nil {
-		return p, fmt.Errorf("fstatfs: %w", err)
+		return p, format.Errorf("fstatfs: %w", err)
 	}
 	p.freeBlocks = stat.Bfree
 	return p, nil

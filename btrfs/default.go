@@ -2,8 +2,9 @@ package btrfs
 
 import (
 	"encoding/binary"
-	"fmt"
 	"math"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Offsets in struct btrfs_dir_item, which is packed: the key of what it leads
@@ -47,12 +48,12 @@ func DefaultSubvolumeID(fd int) (uint64, error) {
 func parseDefault(data []byte) (id uint64, found bool, err error) {
 	for len(data) > 0 {
 		if len(data) < directoryItemSize {
-			return 0, false, fmt.Errorf("%w: directory item of %d bytes", ErrCorrupt, len(data))
+			return 0, false, format.Errorf("%w: directory item of %d bytes", ErrCorrupt, len(data))
 		}
 		nameLength := int(binary.LittleEndian.Uint16(data[directoryItemNameLength:]))
 		end := directoryItemSize + nameLength + int(binary.LittleEndian.Uint16(data[directoryItemDataLength:]))
 		if end > len(data) {
-			return 0, false, fmt.Errorf("%w: directory item of %d bytes, %d are needed", ErrCorrupt, len(data), end)
+			return 0, false, format.Errorf("%w: directory item of %d bytes, %d are needed", ErrCorrupt, len(data), end)
 		}
 		if string(data[directoryItemSize:directoryItemSize+nameLength]) == defaultName {
 			return binary.LittleEndian.Uint64(data), true, nil

@@ -1,9 +1,10 @@
 package btrfs
 
 import (
-	"fmt"
 	"strings"
 	"unsafe"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // ControlDevice is the path of the device that the device requests go to. It
@@ -50,7 +51,7 @@ func ForgetDevice(controlFd int, devicePath string) error {
 func deviceRequest(controlFd int, request uintptr, devicePath string) (int, error) {
 	args := new(deviceArgs)
 	if devicePath == "" || len(devicePath) >= len(args.name) || strings.ContainsRune(devicePath, 0) {
-		return 0, fmt.Errorf("bad device path: want 1 to %d bytes without NUL", len(args.name)-1)
+		return 0, format.Errorf("bad device path: want 1 to %d bytes without NUL", len(args.name)-1)
 	}
 	copy(args.name[:], devicePath)
 	return ioctl(controlFd, request, unsafe.Pointer(args))

@@ -2,10 +2,11 @@ package btrfs
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 var (
@@ -64,13 +65,13 @@ func (e *Error) Error() string {
 	text.WriteString(e.Op)
 	switch {
 	case e.Name != "":
-		fmt.Fprintf(&text, " %q", e.Name)
+		format.Fprintf(&text, " %q", e.Name)
 	case e.ID != 0:
-		fmt.Fprintf(&text, " %d", e.ID)
+		format.Fprintf(&text, " %d", e.ID)
 	}
-	fmt.Fprintf(&text, ": %v", e.Err)
+	format.Fprintf(&text, ": %v", e.Err)
 	if meaning := explain(operation(e.Op), e.Err); meaning != "" {
-		fmt.Fprintf(&text, " (%s)", meaning)
+		format.Fprintf(&text, " (%s)", meaning)
 	}
 	return text.String()
 }

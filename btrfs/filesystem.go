@@ -2,10 +2,11 @@ package btrfs
 
 import (
 	"errors"
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // rootDirectoryInode is the inode number of the root directory of every
@@ -26,7 +27,7 @@ type FileSystem struct {
 func IsBtrfs(fd int) (bool, error) {
 	var stat unix.Statfs_t
 	if err := retry(func() error { return unix.Fstatfs(fd, &stat) }); err != nil {
-		return false, fmt.Errorf("fstatfs: %w", err)
+		return false, format.Errorf("fstatfs: %w", err)
 	}
 	return uint32(stat.Type) == unix.BTRFS_SUPER_MAGIC, nil
 }
@@ -37,7 +38,7 @@ func IsBtrfs(fd int) (bool, error) {
 func IsSubvolume(fd int) (bool, error) {
 	var stat unix.Stat_t
 	if err := retry(func() error { return unix.Fstat(fd, &stat) }); err != nil {
-		return false, fmt.Errorf("fstat: %w", err)
+		return false, format.Errorf("fstat: %w", err)
 	}
 	if stat.Ino != rootDirectoryInode || stat.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return false, nil

@@ -1,10 +1,10 @@
 package btrfs
 
 import (
-	"fmt"
-	"maps"
 	"math"
-	"slices"
+	"sort"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // List lists all subvolumes of the file system that fd is on, also those
@@ -78,14 +78,24 @@ func (c *collector) addPlace(id, parentID uint64, data []byte) error {
 		return err
 	}
 	if id == TopLevelID || !isSubvolumeID(parentID) {
-		return fmt.Errorf("%w: subvolume %d lies in %d", ErrCorrupt, id, parentID)
+		return format.Errorf("%w: subvolume %d lies in %d", ErrCorrupt, id, parentID)
 	}
 	if other, twice := c.places[id]; twice {
-		return fmt.Errorf("%w: subvolume %d lies in both %d and %d, or was moved during the search",
+		return format.Errorf("%w: subvolume %d lies in both %d and %d, or was moved during the search",
 			ErrCorrupt, id, other.parentID, parentID)
 	}
 	c.places[id] = place{parentID, directoryID, name}
 	return nil
+}
+
+// ids are those of all subvolumes that were found, in ascending order.
+func (c *collector) ids() []uint64 {
+	ids := make([]uint64, 0, len(c.roots))
+	for id := range c.roots {
+		ids = append(ids, id)
+	}
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	return ids
 }
 
 // listing returns what was found, without deleted subvolumes. On deletion the
@@ -93,7 +103,7 @@ func (c *collector) addPlace(id, parentID uint64, data []byte) error {
 // follow with the next commit.
 func (c *collector) listing() Listing {
 	var listing Listing
-	for _, id := range slices.Sorted(maps.Keys(c.roots)) {
+	for _, id := range c.ids() {
 		item, where := c.roots[id], c.places[id]
 		if item.deleted || where.name == "" && id != TopLevelID {
 			continue

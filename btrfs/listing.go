@@ -2,9 +2,10 @@ package btrfs
 
 import (
 	"cmp"
-	"fmt"
 	"path"
 	"slices"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Subvolume is one entry of a [Listing].
@@ -58,7 +59,7 @@ func (l Listing) Path(id uint64) (string, error) {
 		}
 		subvolume, ok := l.ByID(current)
 		if !ok {
-			return "", failID(opPath, id, fmt.Errorf("%w: %d", ErrNotFound, current))
+			return "", failID(opPath, id, format.Errorf("%w: %d", ErrNotFound, current))
 		}
 		if subvolume.directoryErr != nil {
 			return "", failID(opPath, id, subvolume.directoryErr)
@@ -126,5 +127,5 @@ func (l Listing) Descendants(id uint64) ([]Subvolume, error) {
 }
 
 func errLoop() error {
-	return fmt.Errorf("%w: its chain of parents is a loop", ErrCorrupt)
+	return format.Errorf("%w: its chain of parents is a loop", ErrCorrupt)
 }

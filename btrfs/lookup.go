@@ -3,13 +3,14 @@ package btrfs
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // resolveDirectories fills in Directory. A directory that has no usable path
@@ -56,7 +57,7 @@ func lookUpDirectory(fd int, treeID, inode uint64) (string, error) {
 		err = checkPath(found)
 	}
 	if err != nil {
-		return "", failID(opLookup, inode, fmt.Errorf("in subvolume %d: %w", treeID, err))
+		return "", failID(opLookup, inode, format.Errorf("in subvolume %d: %w", treeID, err))
 	}
 	return found, nil
 }
@@ -64,7 +65,7 @@ func lookUpDirectory(fd int, treeID, inode uint64) (string, error) {
 func checkPath(path string) error {
 	for component := range strings.SplitSeq(path, "/") {
 		if err := checkName(component); err != nil {
-			return fmt.Errorf("%w: %w", ErrCorrupt, err)
+			return format.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}
 	return nil
@@ -80,7 +81,7 @@ func climb(fd int, treeID, inode uint64) (string, error) {
 	var components []string
 	for inode != rootDirectoryInode {
 		if len(components) == maxDepth {
-			return "", fmt.Errorf("%w: directory at a depth of more than %d", ErrCorrupt, maxDepth)
+			return "", format.Errorf("%w: directory at a depth of more than %d", ErrCorrupt, maxDepth)
 		}
 		var name string
 		var parent uint64
@@ -95,7 +96,7 @@ func climb(fd int, treeID, inode uint64) (string, error) {
 			return "", err
 		}
 		if name == "" {
-			return "", fmt.Errorf("inode %d: %w", inode, unix.ENOENT)
+			return "", format.Errorf("inode %d: %w", inode, unix.ENOENT)
 		}
 		components = append(components, name)
 		inode = parent
@@ -112,15 +113,15 @@ const inodeReferenceSize = 10
 // directory has one name only.
 func parseInodeReference(data []byte) (string, error) {
 	if len(data) < inodeReferenceSize {
-		return "", fmt.Errorf("%w: inode reference of %d bytes", ErrCorrupt, len(data))
+		return "", format.Errorf("%w: inode reference of %d bytes", ErrCorrupt, len(data))
 	}
 	length := int(binary.LittleEndian.Uint16(data[8:]))
 	if length > len(data)-inodeReferenceSize {
-		return "", fmt.Errorf("%w: name of %d bytes, %d are left", ErrCorrupt, length, len(data)-inodeReferenceSize)
+		return "", format.Errorf("%w: name of %d bytes, %d are left", ErrCorrupt, length, len(data)-inodeReferenceSize)
 	}
 	name := string(data[inodeReferenceSize : inodeReferenceSize+length])
 	if err := checkName(name); err != nil {
-		return "", fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return "", format.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return name, nil
 }

@@ -1,8 +1,9 @@
 package btrfs
 
 import (
-	"fmt"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // maxNameLength is BTRFS_SUBVOL_NAME_MAX and BTRFS_NAME_LEN, in bytes.
@@ -14,15 +15,15 @@ const maxNameLength = 255
 func checkName(name string) error {
 	switch {
 	case name == "":
-		return fmt.Errorf("%w: empty", ErrBadName)
+		return format.Errorf("%w: empty", ErrBadName)
 	case name == ".", name == "..":
-		return fmt.Errorf("%w: %q is not a name", ErrBadName, name)
+		return format.Errorf("%w: %q is not a name", ErrBadName, name)
 	case len(name) > maxNameLength:
-		return fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrBadName, len(name), maxNameLength)
+		return format.Errorf("%w: %d bytes, at most %d are allowed", ErrBadName, len(name), maxNameLength)
 	case strings.ContainsRune(name, '/'):
-		return fmt.Errorf("%w: %q has a slash", ErrBadName, name)
+		return format.Errorf("%w: %q has a slash", ErrBadName, name)
 	case strings.ContainsRune(name, 0):
-		return fmt.Errorf("%w: %q has a NUL byte", ErrBadName, name)
+		return format.Errorf("%w: %q has a NUL byte", ErrBadName, name)
 	}
 	return nil
 }

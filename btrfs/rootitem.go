@@ -2,7 +2,8 @@ package btrfs
 
 import (
 	"encoding/binary"
-	"fmt"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Offsets in struct btrfs_root_item, which is packed. The item ends before
@@ -37,7 +38,7 @@ type rootItem struct {
 // parseRootItem parses the item that describes the subvolume id.
 func parseRootItem(id uint64, data []byte) (rootItem, error) {
 	if len(data) < rootItemGenerationV2 {
-		return rootItem{}, fmt.Errorf("%w: root item of subvolume %d has %d bytes, at least %d are needed",
+		return rootItem{}, format.Errorf("%w: root item of subvolume %d has %d bytes, at least %d are needed",
 			ErrCorrupt, id, len(data), rootItemGenerationV2)
 	}
 	flags := binary.LittleEndian.Uint64(data[rootItemFlags:])
@@ -74,18 +75,18 @@ const rootReferenceSize = 18
 // its parent.
 func parseRootReference(id uint64, data []byte) (directoryID uint64, name string, err error) {
 	if len(data) < rootReferenceSize {
-		return 0, "", fmt.Errorf("%w: reference to subvolume %d has %d bytes, at least %d are needed",
+		return 0, "", format.Errorf("%w: reference to subvolume %d has %d bytes, at least %d are needed",
 			ErrCorrupt, id, len(data), rootReferenceSize)
 	}
 	directoryID = binary.LittleEndian.Uint64(data)
 	length := int(binary.LittleEndian.Uint16(data[16:]))
 	if length > len(data)-rootReferenceSize {
-		return 0, "", fmt.Errorf("%w: name of subvolume %d has %d bytes, %d are left",
+		return 0, "", format.Errorf("%w: name of subvolume %d has %d bytes, %d are left",
 			ErrCorrupt, id, length, len(data)-rootReferenceSize)
 	}
 	name = string(data[rootReferenceSize : rootReferenceSize+length])
 	if err := checkName(name); err != nil {
-		return 0, "", fmt.Errorf("%w: subvolume %d: %w", ErrCorrupt, id, err)
+		return 0, "", format.Errorf("%w: subvolume %d: %w", ErrCorrupt, id, err)
 	}
 	return directoryID, name, nil
 }

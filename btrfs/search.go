@@ -3,9 +3,10 @@ package btrfs
 import (
 	"cmp"
 	"encoding/binary"
-	"fmt"
 	"math"
 	"unsafe"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Trees, object ids and item types of linux/btrfs_tree.h.
@@ -93,20 +94,20 @@ func eachItem(buffer []byte, count uint32, first itemKey, visit visitor) (itemKe
 	var previous itemKey
 	for i := range count {
 		if len(buffer) < searchHeaderSize {
-			return itemKey{}, fmt.Errorf("%w: item %d of %d begins beyond the search results", ErrCorrupt, i, count)
+			return itemKey{}, format.Errorf("%w: item %d of %d begins beyond the search results", ErrCorrupt, i, count)
 		}
 		objectID, offset := binary.NativeEndian.Uint64(buffer[8:]), binary.NativeEndian.Uint64(buffer[16:])
 		kind, length := binary.NativeEndian.Uint32(buffer[24:]), binary.NativeEndian.Uint32(buffer[28:])
 		buffer = buffer[searchHeaderSize:]
 		if kind > math.MaxUint8 {
-			return itemKey{}, fmt.Errorf("%w: item of type %d", ErrCorrupt, kind)
+			return itemKey{}, format.Errorf("%w: item of type %d", ErrCorrupt, kind)
 		}
 		key := itemKey{objectID, uint8(kind), offset}
 		if uint64(length) > uint64(len(buffer)) {
-			return itemKey{}, fmt.Errorf("%w: item %v has %d bytes, %d are left", ErrCorrupt, key, length, len(buffer))
+			return itemKey{}, format.Errorf("%w: item %v has %d bytes, %d are left", ErrCorrupt, key, length, len(buffer))
 		}
 		if key.compare(first) < 0 || i > 0 && key.compare(previous) <= 0 {
-			return itemKey{}, fmt.Errorf("%w: item %v is out of order", ErrCorrupt, key)
+			return itemKey{}, format.Errorf("%w: item %v is out of order", ErrCorrupt, key)
 		}
 		if err := visit(key, buffer[:length:length]); err != nil {
 			return itemKey{}, err

@@ -2,10 +2,11 @@ package btrfs
 
 import (
 	"encoding/binary"
-	"fmt"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Ids of subvolumes. Those that users create lie between
@@ -48,7 +49,7 @@ func CreateSubvolume(dirFd int, name string) error {
 // with every earlier change. BTRFS_IOC_SNAP_CREATE_V2.
 func Snapshot(dirFd int, name string, sourceFd int, readOnly bool) error {
 	if err := requireSubvolume(sourceFd); err != nil {
-		return failName(opSnapshot, name, fmt.Errorf("source: %w", err))
+		return failName(opSnapshot, name, format.Errorf("source: %w", err))
 	}
 	args, err := namedArgs(dirFd, name)
 	if err != nil {
@@ -82,7 +83,7 @@ func Snapshot(dirFd int, name string, sourceFd int, readOnly bool) error {
 // BTRFS_IOC_SNAP_DESTROY_V2, Linux 5.7; needs CAP_SYS_ADMIN.
 func DeleteByID(fsFd int, id uint64) error {
 	if id < firstSubvolumeID || id > lastSubvolumeID {
-		return failID(opDelete, id, fmt.Errorf("%w: ids of subvolumes start at %d", unix.EINVAL, firstSubvolumeID))
+		return failID(opDelete, id, format.Errorf("%w: ids of subvolumes start at %d", unix.EINVAL, firstSubvolumeID))
 	}
 	if err := requireBtrfs(fsFd); err != nil {
 		return failID(opDelete, id, err)

@@ -3,9 +3,10 @@ package btrfs
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"os"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // The first superblock and its fields: struct btrfs_super_block of
@@ -42,7 +43,7 @@ func ReadSuperblock(path string) (Superblock, error) {
 	defer f.Close()
 	block := make([]byte, superblockSize)
 	if _, err := f.ReadAt(block, superblockOffset); err == io.EOF {
-		return Superblock{}, fmt.Errorf("%s: %w", path, ErrNotBtrfs)
+		return Superblock{}, format.Errorf("%s: %w", path, ErrNotBtrfs)
 	} else if err != nil {
 		return Superblock{}, err
 	}
@@ -51,7 +52,7 @@ func ReadSuperblock(path string) (Superblock, error) {
 
 func parseSuperblock(path string, block []byte) (s Superblock, err error) {
 	if string(block[superblockMagicAt:][:len(superblockMagic)]) != superblockMagic {
-		return s, fmt.Errorf("%s: %w", path, ErrNotBtrfs)
+		return s, format.Errorf("%s: %w", path, ErrNotBtrfs)
 	}
 	copy(s.UUID[:], block[superblockUUIDAt:])
 	label, _, _ := bytes.Cut(block[superblockLabelAt:][:superblockLabel], []byte{0})

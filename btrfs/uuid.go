@@ -1,8 +1,9 @@
 package btrfs
 
 import (
-	"encoding/hex"
-	"fmt"
+	"strconv"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // UUID identifies a subvolume or a file system. The zero UUID means "none".
@@ -16,11 +17,15 @@ const uuidTextLength = 36
 func ParseUUID(text string) (UUID, error) {
 	var uuid UUID
 	if len(text) != uuidTextLength || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return UUID{}, fmt.Errorf("parse UUID %q: want 8-4-4-4-12 hexadecimal digits", text)
+		return UUID{}, format.Errorf("parse UUID %q: want 8-4-4-4-12 hexadecimal digits", text)
 	}
 	digits := text[:8] + text[9:13] + text[14:18] + text[19:23] + text[24:]
-	if _, err := hex.Decode(uuid[:], []byte(digits)); err != nil {
-		return UUID{}, fmt.Errorf("parse UUID %q: %w", text, err)
+	for i := range uuid {
+		b, err := strconv.ParseUint(digits[2*i:2*i+2], 16, 8)
+		if err != nil {
+			return UUID{}, format.Errorf("parse UUID %q: %w", text, err)
+		}
+		uuid[i] = byte(b)
 	}
 	return uuid, nil
 }
@@ -31,7 +36,7 @@ func (u UUID) IsZero() bool { return u == UUID{} }
 // String returns u in the form 01234567-89ab-cdef-0123-456789abcdef, as
 // btrfs-progs, blkid and /dev/disk/by-uuid have it.
 func (u UUID) String() string {
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	return format.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // MarshalText implements [encoding.TextMarshaler].

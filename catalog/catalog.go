@@ -7,7 +7,8 @@ package catalog
 
 import (
 	_ "embed" // for catalog.json
-	"fmt"
+
+	"github.com/ebb-nix/ebb/internal/format"
 
 	"github.com/ebb-nix/ebb/internal/jsontext"
 )
@@ -91,11 +92,11 @@ func Parse(text string) (*Catalog, error) {
 	const depth = 4 // the document, the entries, an entry, its options
 	value, err := jsontext.Parse(text, depth)
 	if err != nil {
-		return nil, fmt.Errorf("read catalog: %w", err)
+		return nil, format.Errorf("read catalog: %w", err)
 	}
 	list, err := entriesOf(value)
 	if err != nil {
-		return nil, fmt.Errorf("read catalog: %w", err)
+		return nil, format.Errorf("read catalog: %w", err)
 	}
 	c := &Catalog{entries: make([]Entry, len(list))}
 	for i := range c.entries {
@@ -105,7 +106,7 @@ func Parse(text string) (*Catalog, error) {
 			err = c.add(e)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read catalog: entry %d %q: %w", i, e.Name, err)
+			return nil, format.Errorf("read catalog: entry %d %q: %w", i, e.Name, err)
 		}
 	}
 	return c, nil
@@ -115,7 +116,7 @@ func (c *Catalog) add(e *Entry) error {
 	switch e.Class {
 	case Must, Should, No:
 	default:
-		return fmt.Errorf("class %q: not must, should or no", e.Class)
+		return format.Errorf("class %q: not must, should or no", e.Class)
 	}
 	top, below, err := split(e.Path)
 	if err != nil {

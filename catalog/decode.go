@@ -2,7 +2,8 @@ package catalog
 
 import (
 	"errors"
-	"fmt"
+
+	"github.com/ebb-nix/ebb/internal/format"
 
 	"github.com/ebb-nix/ebb/internal/jsontext"
 )
@@ -21,7 +22,7 @@ func entriesOf(document any) ([]any, error) {
 		return ok
 	})
 	if err == nil && version != Version {
-		err = fmt.Errorf("version %q, not %s", string(version), Version)
+		err = format.Errorf("version %q, not %s", string(version), Version)
 	}
 	return entries, err
 }
@@ -88,11 +89,11 @@ func eachMember(value any, take func(name string, value any) (ok bool)) error {
 		return errors.New("not an object")
 	}
 	for _, name := range o.Repeated {
-		return fmt.Errorf("field %q stands there twice", name)
+		return format.Errorf("field %q stands there twice", name)
 	}
 	for _, m := range o.Members {
 		if !take(m.Name, m.Value) {
-			return fmt.Errorf("field %q: unknown, or not of its kind", m.Name)
+			return format.Errorf("field %q: unknown, or not of its kind", m.Name)
 		}
 	}
 	return nil

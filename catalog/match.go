@@ -2,10 +2,11 @@ package catalog
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // node is a place in the tree of all paths of the catalog.
@@ -36,10 +37,10 @@ const home = "~"
 func split(p string) (top, below string, err error) {
 	top, below, found := strings.Cut(p, "/")
 	if !found || top != "" && top != home {
-		return "", "", fmt.Errorf("path %q: neither absolute nor below ~/", p)
+		return "", "", format.Errorf("path %q: neither absolute nor below ~/", p)
 	}
 	if below == "" || path.Clean("/"+below) != "/"+below {
-		return "", "", fmt.Errorf("path %q: not clean", p)
+		return "", "", format.Errorf("path %q: not clean", p)
 	}
 	return top, below, nil
 }
@@ -50,12 +51,12 @@ func (n *node) add(below string, e *Entry) error {
 		name, rest, _ := strings.Cut(below, "/")
 		next, err := n.step(name, rest)
 		if err != nil {
-			return fmt.Errorf("path %q: %w", e.Path, err)
+			return format.Errorf("path %q: %w", e.Path, err)
 		}
 		n, below = next, rest
 	}
 	if n.entry != nil {
-		return fmt.Errorf("path %q: is that of %q, too", e.Path, n.entry.Name)
+		return format.Errorf("path %q: is that of %q, too", e.Path, n.entry.Name)
 	}
 	n.entry = e
 	return nil

@@ -1,10 +1,10 @@
 package config
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
@@ -59,8 +59,8 @@ func (d *decoder) refuseIn(name, format string, args ...any) {
 	d.refuseAt(d.place(name), format, args...)
 }
 
-func (d *decoder) refuseAt(place, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Place: place, Reason: fmt.Sprintf(format, args...)})
+func (d *decoder) refuseAt(place, reason string, args ...any) {
+	d.problems = append(d.problems, Problem{Place: place, Reason: format.Sprintf(reason, args...)})
 }
 
 // object hands the members of value to read, one by one. Members that read
@@ -164,6 +164,6 @@ func shown(value any) string {
 		}
 		return strconv.Quote(v)
 	default:
-		return fmt.Sprint(v)
+		return format.Sprint(v)
 	}
 }

@@ -1,9 +1,9 @@
 package config
 
 import (
-	"fmt"
 	"strings"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 )
 
@@ -179,7 +179,7 @@ func (d *decoder) size(value any) (s Size) {
 		return s
 	}
 	for n := uint64(1); n <= 100; n++ {
-		if share == fmt.Sprint(n) {
+		if share == format.Sprint(n) {
 			s.RAMPercent = n
 			return s
 		}
@@ -254,7 +254,7 @@ func (d *decoder) checkSubvolumes(r *Root) {
 		{d.place("archive"), r.Archive, false},
 	}
 	for i, a := range r.Also {
-		place := fmt.Sprintf("%s[%d].", d.place("also"), i)
+		place := format.Sprintf("%s[%d].", d.place("also"), i)
 		all = append(all, named{place + "subvolume", a.Subvolume, false}, named{place + "blank", a.Blank, true})
 	}
 	for i, a := range all {
@@ -285,7 +285,7 @@ func below(p, dir string) bool {
 // fresh.
 func (d *decoder) checkSubvolumeOptions(r *Root) {
 	for i, option := range r.Options {
-		place := fmt.Sprintf("%s[%d]", d.place("options"), i)
+		place := format.Sprintf("%s[%d]", d.place("options"), i)
 		name, isName := strings.CutPrefix(option, "subvol=")
 		switch {
 		case strings.HasPrefix(option, "subvolid="):

@@ -8,12 +8,10 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +20,7 @@ import (
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/roots"
 )
@@ -102,18 +101,18 @@ func (x *Examination) add(level Level, text string, commands ...string) {
 
 func (x *Examination) examineKernel() {
 	if problem, fixed := judgeKernel(x.Host.Kernel); problem != "" {
-		x.add(Warning, fmt.Sprintf("kernel %s: %s; fixed in %s", x.Host.Kernel, problem, fixed))
+		x.add(Warning, format.Sprintf("kernel %s: %s; fixed in %s", x.Host.Kernel, problem, fixed))
 	}
 }
 
 func (x *Examination) examineConfigError() {
 	var problems config.Problems
 	if !errors.As(x.ConfigError, &problems) {
-		x.add(Fault, fmt.Sprintf("%s: %v", x.ConfigPath, x.ConfigError))
+		x.add(Fault, format.Sprintf("%s: %v", x.ConfigPath, x.ConfigError))
 		return
 	}
 	for _, p := range problems {
-		x.add(Fault, fmt.Sprintf("%s: %s", x.ConfigPath, p))
+		x.add(Fault, format.Sprintf("%s: %s", x.ConfigPath, p))
 	}
 	x.add(Note, "an earlier generation of the system has an earlier config: choose it in the boot menu")
 }
@@ -125,23 +124,37 @@ func (x *Examination) examineDevice() bool {
 	if err == nil {
 		return true
 	}
-	x.add(Fault, fmt.Sprintf("the root's device %s is not there: %v", device, err), x.otherDevices()...)
+	x.add(Fault, format.Sprintf("the root's device %s is not there: %v", device, err), x.otherDevices()...)
 	return false
 }
 
 // otherDevices are the names that disks have here, and what is on them.
 func (x *Examination) otherDevices() (lines []string) {
-	links, _ := filepath.Glob(filepath.Join(x.Disks, "by-*", "*"))
-	mapped, _ := filepath.Glob(filepath.Join(filepath.Dir(x.Disks), "mapper", "*"))
-	for _, link := range append(links, mapped...) {
-		if s, err := btrfs.ReadSuperblock(link); err == nil {
-			lines = append(lines, fmt.Sprintf("# btrfs, label %q, uuid %s: %s", s.Label, s.UUID, link))
+	for _, by := range append(namesIn(x.Disks), path.Join(path.Dir(x.Disks), "mapper")) {
+		for _, link := range namesIn(by) {
+			if s, err := btrfs.ReadSuperblock(link); err == nil {
+				lines = append(lines, format.Sprintf("# btrfs, label %q, uuid %s: %s", s.Label, s.UUID, link))
+			}
 		}
 	}
 	if lines == nil {
 		return []string{"ls -l " + x.Disks + "/by-*    # no disk with a btrfs is here: is it encrypted and not open, or its driver not in the initrd?"}
 	}
 	return lines
+}
+
+// namesIn are the paths of what lies in dir.
+func namesIn(dir string) (paths []string) {
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	names, _ := archive.Names(fd)
+	for _, name := range names {
+		paths = append(paths, path.Join(dir, name))
+	}
+	return paths
 }
 
 // examineFileSystem looks at what is on the root's device.
@@ -153,13 +166,13 @@ func (x *Examination) examineFileSystem() {
 		return x.examineSubvolumes(top)
 	})
 	if err != nil {
-		x.add(Fault, fmt.Sprintf("the file system on %s cannot be looked at: %v", root.Device, err),
+		x.add(Fault, format.Sprintf("the file system on %s cannot be looked at: %v", root.Device, err),
 			"dmesg | tail -n 30", "btrfs check --readonly "+root.Device)
 		return
 	}
 	x.examineLog()
 	if _, err := x.Host.PlanRollback(x.Config); errors.Is(err, initrd.ErrRefused) && x.Host.Stage1 {
-		x.add(Fault, fmt.Sprintf("a rollback would refuse: %v", err), asComment(initrd.Hint(err)))
+		x.add(Fault, format.Sprintf("a rollback would refuse: %v", err), asComment(initrd.Hint(err)))
 	}
 }
 
@@ -198,7 +211,7 @@ func (x *Examination) examineSpace(top int) {
 	if err != nil || free > lowPercent {
 		return
 	}
-	x.add(Warning, fmt.Sprintf("only %d %% of the file system is free; a rollback needs a little", free),
+	x.add(Warning, format.Sprintf("only %d %% of the file system is free; a rollback needs a little", free),
 		"ebb prune", "ebb roots delete N")
 }
 
@@ -206,7 +219,7 @@ func (x *Examination) examineArchive(top int) {
 	name := x.Config.Root.Archive
 	fd, err := archive.Open(top, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		x.add(Note, fmt.Sprintf("no root has been archived yet: %q is not there", name))
+		x.add(Note, format.Sprintf("no root has been archived yet: %q is not there", name))
 		return
 	}
 	if err != nil {
@@ -215,10 +228,10 @@ func (x *Examination) examineArchive(top int) {
 	}
 	defer unix.Close(fd)
 	if st, err := sys.Stat(fd); err == nil && st.UID != 0 {
-		x.add(Fault, fmt.Sprintf("the archive %q belongs to user %d", name, st.UID), asComment("move it away; ebb makes a new one"))
+		x.add(Fault, format.Sprintf("the archive %q belongs to user %d", name, st.UID), asComment("move it away; ebb makes a new one"))
 	}
 	if _, err := sys.StatComponent(fd, archive.Next); err == nil {
-		x.add(Note, fmt.Sprintf("a rollback was interrupted: %q is there; the next one finishes it", path.Join(name, archive.Next)),
+		x.add(Note, format.Sprintf("a rollback was interrupted: %q is there; the next one finishes it", path.Join(name, archive.Next)),
 			"ebb plan    # says how")
 	}
 	list, err := roots.List(top, name)
@@ -227,7 +240,7 @@ func (x *Examination) examineArchive(top int) {
 	}
 	for _, r := range list {
 		if r.Damage != "" {
-			x.add(Warning, fmt.Sprintf("archived root %d: %s", r.Number, r.Damage), fmt.Sprintf("ebb roots delete --damaged %d", r.Number))
+			x.add(Warning, format.Sprintf("archived root %d: %s", r.Number, r.Damage), format.Sprintf("ebb roots delete --damaged %d", r.Number))
 		}
 	}
 }
@@ -247,15 +260,15 @@ func (x *Examination) examineSubvolumes(top int) error {
 	}
 	for _, m := range append([]config.Also{{Name: archive.Root, Subvolume: root.Subvolume, Blank: root.Blank}}, root.Also...) {
 		if _, ok := there[m.Subvolume]; !ok {
-			x.add(Warning, fmt.Sprintf("there is no subvolume %q; a rollback makes it anew", m.Subvolume), x.otherSubvolumes(there)...)
+			x.add(Warning, format.Sprintf("there is no subvolume %q; a rollback makes it anew", m.Subvolume), x.otherSubvolumes(there)...)
 		}
 		blank, ok := there[m.Blank]
 		switch {
 		case m.Blank == "":
 		case !ok:
-			x.add(Note, fmt.Sprintf("there is no %q: a fresh %q is empty", m.Blank, m.Subvolume))
+			x.add(Note, format.Sprintf("there is no %q: a fresh %q is empty", m.Blank, m.Subvolume))
 		case !blank.Flags.IsReadOnly():
-			x.add(Warning, fmt.Sprintf("%q is writable: what changes in it is in every new %q", m.Blank, m.Subvolume),
+			x.add(Warning, format.Sprintf("%q is writable: what changes in it is in every new %q", m.Blank, m.Subvolume),
 				"btrfs property set TOP/"+m.Blank+" ro true    # TOP: where subvolid=5 is mounted")
 		}
 	}
@@ -269,22 +282,22 @@ func (x *Examination) otherSubvolumes(there map[string]btrfs.Subvolume) (lines [
 			lines = append(lines, "# there is "+name)
 		}
 	}
-	slices.Sort(lines)
+	sort.Slice(lines, func(i, j int) bool { return lines[i] < lines[j] })
 	return lines
 }
 
 // examineStores looks whether each store is a mount of its own.
 func (x *Examination) examineStores() {
 	for i := range x.Config.Stores {
-		where := filepath.Join(x.Root, x.Config.Stores[i].Path)
+		where := path.Join(x.Root, x.Config.Stores[i].Path)
 		st, err := statPath(where)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			x.add(Fault, fmt.Sprintf("the store %s is not there", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
+			x.add(Fault, format.Sprintf("the store %s is not there", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
 		case err != nil:
-			x.add(Fault, fmt.Sprintf("the store %s: %v", where, err))
+			x.add(Fault, format.Sprintf("the store %s: %v", where, err))
 		case !st.IsMountRoot() && x.Config.Root.Kind != config.KindNone:
-			x.add(Fault, fmt.Sprintf("the store %s is not mounted", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
+			x.add(Fault, format.Sprintf("the store %s is not mounted", where), "systemctl status $(systemd-escape -p --suffix=mount "+where+")")
 		}
 	}
 }

@@ -1,15 +1,16 @@
 package doctor
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // release is the version of a kernel: 6.12.37.
 type release [3]int
 
-func (r release) String() string { return fmt.Sprintf("%d.%d.%d", r[0], r[1], r[2]) }
+func (r release) String() string { return format.Sprintf("%d.%d.%d", r[0], r[1], r[2]) }
 
 func (r release) less(o release) bool {
 	for i := range r {

@@ -1,15 +1,15 @@
 package initrd
 
 import (
-	"fmt"
+	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -18,7 +18,7 @@ import (
 // read-only, and so that neither its setuid programs nor its device nodes work.
 func MountArchived(root *config.Root, number uint64, name, dir string) error {
 	if err := sys.CheckName(name); err != nil {
-		return fmt.Errorf("subvolume %q: %w", name, err)
+		return format.Errorf("subvolume %q: %w", name, err)
 	}
 	device, err := resolveDevice(root.Device)
 	if err != nil {
@@ -34,7 +34,7 @@ func MountArchived(root *config.Root, number uint64, name, dir string) error {
 		{Key: "source", Value: device}, {Key: "subvol", Value: "/" + subvolume}, {Key: "ro"},
 	}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV)
 	if err != nil {
-		return fmt.Errorf("mount %q: %w", subvolume, err)
+		return format.Errorf("mount %q: %w", subvolume, err)
 	}
 	defer unix.Close(mount)
 	return sys.MoveMount(mount, target)
@@ -43,9 +43,13 @@ func MountArchived(root *config.Root, number uint64, name, dir string) error {
 // UnmountArchived unmounts what [MountArchived] has mounted on dir, and
 // nothing else.
 func UnmountArchived(root *config.Root, dir string) error {
-	absolute, err := filepath.Abs(dir)
-	if err != nil {
-		return err
+	absolute := path.Clean(dir)
+	if !path.IsAbs(dir) {
+		here, err := os.Getwd()
+		if err != nil {
+			return err
+		}
+		absolute = path.Join(here, dir)
 	}
 	table, err := mounts.ReadMountInfo()
 	if err != nil {
@@ -54,10 +58,10 @@ func UnmountArchived(root *config.Root, dir string) error {
 	for _, m := range table {
 		if m.MountPoint == absolute && m.Type == "btrfs" && strings.HasPrefix(m.Root, "/"+root.Archive+"/") {
 			if err := unix.Unmount(absolute, unix.UMOUNT_NOFOLLOW); err != nil {
-				return fmt.Errorf("unmount %s: %w", absolute, err)
+				return format.Errorf("unmount %s: %w", absolute, err)
 			}
 			return nil
 		}
 	}
-	return fmt.Errorf("no archived root is mounted on %s", absolute)
+	return format.Errorf("no archived root is mounted on %s", absolute)
 }

@@ -2,13 +2,13 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -18,14 +18,14 @@ func (x *executor) makeArchive(Step) error {
 	dir := x.top
 	for name := range strings.SplitSeq(x.root.Archive, "/") {
 		if err := sys.MakeDirectory(dir, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make archive %q: %w", x.root.Archive, err)
+			return format.Errorf("make archive %q: %w", x.root.Archive, err)
 		}
 		next, err := sys.OpenComponent(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
 		if dir != x.top {
 			unix.Close(dir)
 		}
 		if err != nil {
-			return fmt.Errorf("make archive %q: %w", x.root.Archive, err)
+			return format.Errorf("make archive %q: %w", x.root.Archive, err)
 		}
 		dir = next
 	}
@@ -50,7 +50,7 @@ func (x *executor) openArchive() (isThere bool, err error) {
 	}
 	if st.UID != 0 {
 		return false, &refusal{
-			reason: fmt.Sprintf("the archive %q belongs to user %d", x.root.Archive, st.UID),
+			reason: format.Sprintf("the archive %q belongs to user %d", x.root.Archive, st.UID),
 			hint:   "nobody but root may own it: move it away, ebb makes a new one",
 		}
 	}
@@ -60,7 +60,7 @@ func (x *executor) openArchive() (isThere bool, err error) {
 // protect takes everybody else's permissions off the archive.
 func (x *executor) protect(Step) error {
 	if err := sys.ChangeMode(x.archive, 0o700); err != nil {
-		return fmt.Errorf("archive %q: %w", x.root.Archive, err)
+		return format.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (x *executor) lockArchive() error {
 		return &refusal{reason: "another ebb is at work on this archive", hint: "wait for it, then look at ebb status"}
 	}
 	if err != nil {
-		return fmt.Errorf("archive %q: %w", x.root.Archive, err)
+		return format.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil
 }

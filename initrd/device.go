@@ -1,8 +1,6 @@
 package initrd
 
 import (
-	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -10,6 +8,7 @@ import (
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/service"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -25,9 +24,9 @@ const readyPoll = 50 * time.Millisecond
 // target of the link, and for device mapper the name in /dev/mapper
 // (libmount's canonicalization, mnt_resolve_path).
 func resolveDevice(device string) (string, error) {
-	resolved, err := filepath.EvalSymlinks(device)
+	resolved, err := sys.Resolve(device)
 	if err != nil {
-		return "", fmt.Errorf("look for device %s: %w", device, err)
+		return "", format.Errorf("look for device %s: %w", device, err)
 	}
 	if strings.HasPrefix(device, "/dev/mapper/") {
 		return device, nil
@@ -56,7 +55,7 @@ func waitReady(device string) error {
 		}
 		if time.Now().After(deadline) {
 			return &refusal{
-				reason: fmt.Sprintf("%s belongs to a btrfs of several devices, and not all of them are there after %s", device, readyDeadline),
+				reason: format.Sprintf("%s belongs to a btrfs of several devices, and not all of them are there after %s", device, readyDeadline),
 				hint:   "attach the missing device; with the mount option \"degraded\" the root is mounted without it",
 			}
 		}
@@ -79,14 +78,14 @@ func openTopLevel(root *config.Root) (int, error) {
 		}
 	}
 	options = append([]sys.Option{{Key: "source", Value: device}}, options...)
-	options = append(options, sys.Option{Key: "subvolid", Value: fmt.Sprint(btrfs.TopLevelID)})
+	options = append(options, sys.Option{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)})
 	return mountTopLevel(device, options, attributes)
 }
 
 func mountTopLevel(device string, options []sys.Option, attributes int) (int, error) {
 	fd, err := sys.NewMount("btrfs", options, attributes)
 	if err != nil {
-		return -1, fmt.Errorf("mount %s: %w", device, err)
+		return -1, format.Errorf("mount %s: %w", device, err)
 	}
 	// A mount descriptor is O_PATH, which ioctls refuse.
 	defer unix.Close(fd)
@@ -102,7 +101,7 @@ func viewTopLevel(root *config.Root) (int, error) {
 	}
 	options := []sys.Option{
 		{Key: "source", Value: device},
-		{Key: "subvolid", Value: fmt.Sprint(btrfs.TopLevelID)},
+		{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)},
 		{Key: "ro"},
 		{Key: "rescue", Value: "nologreplay"},
 	}
@@ -156,7 +155,7 @@ func hasOption(options []sys.Option, key string) bool {
 // sd_notify(3), FDSTORE=1. Worst case when that fails: a second first mount.
 func keepOpen(fd int) error {
 	if err := service.Notify("FDSTORE=1\nFDNAME=ebb-top-level", fd); err != nil {
-		return fmt.Errorf("keep the file system open: %w", err)
+		return format.Errorf("keep the file system open: %w", err)
 	}
 	return nil
 }

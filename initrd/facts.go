@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -52,7 +52,7 @@ func (i *Identity) String() string {
 	if i == nil {
 		return "not there"
 	}
-	return fmt.Sprintf("id %d, uuid %s", i.ID, i.UUID)
+	return format.Sprintf("id %d, uuid %s", i.ID, i.UUID)
 }
 
 // NextFacts is a rollback that was begun and not ended.
@@ -79,7 +79,7 @@ func readFacts(topFd int, root *config.Root, copyOf uint64) (*Facts, error) {
 	}
 	if copyOf > 0 && facts.Members[0].Blank == nil {
 		return nil, &refusal{
-			reason: fmt.Sprintf("there is no archived root %d to make a copy of", copyOf),
+			reason: format.Sprintf("there is no archived root %d to make a copy of", copyOf),
 			hint:   "ebb roots lists what there is",
 		}
 	}
@@ -108,26 +108,26 @@ func identify(topFd int, subvolume string) (*Identity, error) {
 		return nil, notASubvolume(subvolume)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open subvolume %q: %w", subvolume, err)
+		return nil, format.Errorf("open subvolume %q: %w", subvolume, err)
 	}
 	defer unix.Close(fd)
 	is, err := btrfs.IsSubvolume(fd)
 	if err != nil {
-		return nil, fmt.Errorf("look at subvolume %q: %w", subvolume, err)
+		return nil, format.Errorf("look at subvolume %q: %w", subvolume, err)
 	}
 	if !is {
 		return nil, notASubvolume(subvolume)
 	}
 	info, err := btrfs.Info(fd)
 	if err != nil {
-		return nil, fmt.Errorf("look at subvolume %q: %w", subvolume, err)
+		return nil, format.Errorf("look at subvolume %q: %w", subvolume, err)
 	}
 	return &Identity{ID: info.ID, UUID: info.UUID}, nil
 }
 
 func notASubvolume(name string) error {
 	return &refusal{
-		reason: fmt.Sprintf("%q is there and is not a subvolume", name),
+		reason: format.Sprintf("%q is there and is not a subvolume", name),
 		hint:   "btrfs subvolume list shows the names; the config has to name a subvolume",
 	}
 }
@@ -207,7 +207,7 @@ func readNext(archiveFd int) (*NextFacts, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", archive.Next, err)
+		return nil, format.Errorf("open %s: %w", archive.Next, err)
 	}
 	defer unix.Close(fd)
 	next := &NextFacts{Staged: map[string]Identity{}}

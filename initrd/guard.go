@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -68,7 +68,7 @@ func guardSysroot(sysroot string, table []mounts.MountInfo) error {
 	for _, m := range table {
 		if m.MountPoint == sysroot {
 			return &refusal{
-				reason: fmt.Sprintf("%s is mounted already (%s from %s)", sysroot, m.Type, m.Source),
+				reason: format.Sprintf("%s is mounted already (%s from %s)", sysroot, m.Type, m.Source),
 				hint:   "a rollback has to run before the root is mounted; the next boot will make one",
 			}
 		}
@@ -91,13 +91,13 @@ func guardLiveRoot(members []MemberFacts, table []mounts.MountInfo) error {
 			is, err := isMountOf(m.MountPoint, member.Live.UUID)
 			if err != nil {
 				return &refusal{
-					reason: fmt.Sprintf("cannot tell whether subvolume %q is mounted on %s: %v", member.Path, m.MountPoint, err),
+					reason: format.Sprintf("cannot tell whether subvolume %q is mounted on %s: %v", member.Path, m.MountPoint, err),
 					hint:   "unmount it, or let the next boot make the rollback",
 				}
 			}
 			if is {
 				return &refusal{
-					reason: fmt.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
+					reason: format.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
 					hint:   "unmount it, or let the next boot make the rollback",
 				}
 			}

@@ -2,17 +2,17 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"path"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // A hibernated machine's memory holds the old root mounted and dirty. A
@@ -49,7 +49,7 @@ func guardHibernation(p cmdline.Parameters, from resumeSources) error {
 	if _, set := p.Get(parameterNoResume); set {
 		return nil
 	}
-	location := filepath.Join(from.efivars, hibernateLocation)
+	location := path.Join(from.efivars, hibernateLocation)
 	switch _, err := os.Stat(location); {
 	case err == nil:
 		return pendingImage("the EFI variable HibernateLocation")
@@ -84,7 +84,7 @@ func pendingImage(where string) error {
 
 func unknownImage(where string, err error) error {
 	return &refusal{
-		reason: fmt.Sprintf("cannot tell whether %s holds a hibernation image: %v", where, err),
+		reason: format.Sprintf("cannot tell whether %s holds a hibernation image: %v", where, err),
 		hint:   "boot with \"noresume\" to give up an image that may be there",
 	}
 }
@@ -101,16 +101,16 @@ func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevic
 		list = append(list, resumeDevice{devicePath(value, from.dev), decimal(offset)})
 	}
 	// "major:minor", 0:0 when none is set (Documentation/ABI/testing/sysfs-power).
-	number, err := firstLine(filepath.Join(from.sysPower, "resume"))
+	number, err := firstLine(path.Join(from.sysPower, "resume"))
 	if err != nil {
 		return nil, unknownImage(from.sysPower, err)
 	}
 	if number != "" && number != "0:0" {
-		offset, err := firstLine(filepath.Join(from.sysPower, "resume_offset"))
+		offset, err := firstLine(path.Join(from.sysPower, "resume_offset"))
 		if err != nil {
 			return nil, unknownImage(from.sysPower, err)
 		}
-		list = append(list, resumeDevice{filepath.Join(from.dev, "block", number), decimal(offset)})
+		list = append(list, resumeDevice{path.Join(from.dev, "block", number), decimal(offset)})
 	}
 	return list, nil
 }
@@ -122,7 +122,7 @@ func devicePath(value, dev string) string {
 		"UUID=": "by-uuid", "LABEL=": "by-label", "PARTUUID=": "by-partuuid", "PARTLABEL=": "by-partlabel",
 	} {
 		if name, ok := strings.CutPrefix(value, prefix); ok {
-			return filepath.Join(dev, "disk", directory, filepath.Base(name))
+			return path.Join(dev, "disk", directory, path.Base(name))
 		}
 	}
 	return value
@@ -131,7 +131,7 @@ func devicePath(value, dev string) string {
 func hasHibernationImage(path string, pageOffset int64) (bool, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return false, fmt.Errorf("open %s: %w", path, err)
+		return false, format.Errorf("open %s: %w", path, err)
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()

@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -39,15 +39,15 @@ const initrdRelease = "/etc/initrd-release"
 func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 	id, err := sys.ReadPath(bootIDPath, 128)
 	if err != nil {
-		return nil, fmt.Errorf("read boot id: %w", err)
+		return nil, format.Errorf("read boot id: %w", err)
 	}
 	line, err := sys.ReadPath(cmdline.Path, cmdline.MaxBytes)
 	if err != nil {
-		return nil, fmt.Errorf("read kernel command line: %w", err)
+		return nil, format.Errorf("read kernel command line: %w", err)
 	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return nil, fmt.Errorf("uname: %w", err)
+		return nil, format.Errorf("uname: %w", err)
 	}
 	_, noInitrd := os.Stat(initrdRelease)
 	return &Host{

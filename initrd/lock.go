@@ -2,11 +2,11 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -42,7 +42,7 @@ func (h *Host) lock(name string) (unlock func(), err error) {
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) {
 			unix.Close(fd)
-			return nil, fmt.Errorf("wait for another ebb to end: %w", err)
+			return nil, format.Errorf("wait for another ebb to end: %w", err)
 		}
 	}
 }

@@ -1,13 +1,13 @@
 package initrd
 
 import (
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/mounts"
 	"github.com/ebb-nix/ebb/roots"
 )
@@ -101,7 +101,7 @@ func Protected(root *config.Root) ([]roots.Protected, error) {
 	}
 	for _, m := range table {
 		if m.Type == "btrfs" {
-			list = append(list, roots.Protected{Path: strings.Trim(m.Root, "/"), Why: fmt.Sprintf("it is mounted on %s", m.MountPoint)})
+			list = append(list, roots.Protected{Path: strings.Trim(m.Root, "/"), Why: format.Sprintf("it is mounted on %s", m.MountPoint)})
 		}
 	}
 	return list, nil

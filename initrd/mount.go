@@ -2,12 +2,12 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
@@ -38,7 +38,7 @@ func (h *Host) Mount(cfg *config.Config, dir string) error {
 		record.Problems = append(record.Problems, Problem{Text: note})
 	}
 	if failed := report.Failed(); failed > 0 {
-		err = fmt.Errorf("%w: %d of %d are missing", ErrEntries, failed, len(report.Entries))
+		err = format.Errorf("%w: %d of %d are missing", ErrEntries, failed, len(report.Entries))
 	} else if root.Fresh {
 		markEntered(root.Fd)
 	}
@@ -56,7 +56,7 @@ func (h *Host) MountImpossible(err error) error {
 func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	fd, err := sys.OpenDirectory(dir)
 	if err != nil {
-		return nil, fmt.Errorf("open root: %w", err)
+		return nil, format.Errorf("open root: %w", err)
 	}
 	record, err := h.rollbackRecord()
 	oldRoots := openOldRoots(record)
@@ -175,7 +175,7 @@ func (h *Host) Finish(root *mounts.Root) error {
 		}
 	}
 	if failed := report.Failed(); failed > 0 {
-		return fmt.Errorf("%d entries could not be given to their owners", failed)
+		return format.Errorf("%d entries could not be given to their owners", failed)
 	}
 	return nil
 }

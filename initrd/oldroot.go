@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"slices"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -62,7 +62,7 @@ func openOldRoots(record *RollbackRecord) func() ([]int, error) {
 			for _, fd := range fds {
 				unix.Close(fd)
 			}
-			return nil, fmt.Errorf("open the archived root: %w", err)
+			return nil, format.Errorf("open the archived root: %w", err)
 		}
 		return fds, nil
 	}
@@ -75,7 +75,7 @@ func oldRoots(record *RollbackRecord, archivePath, newest string) (fds []int, er
 	}
 	top, err := sys.NewMount("btrfs", []sys.Option{
 		{Key: "source", Value: device},
-		{Key: "subvolid", Value: fmt.Sprint(btrfs.TopLevelID)},
+		{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)},
 	}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
 	if err != nil {
 		return nil, err

@@ -1,13 +1,12 @@
 package initrd
 
 import (
-	"fmt"
-	"maps"
 	"path"
-	"slices"
+	"sort"
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Action is what a step of a rollback does.
@@ -46,30 +45,30 @@ func (s Step) Text(root *config.Root) string {
 	number := path.Join(root.Archive, archive.DirectoryName(s.Number))
 	switch s.Action {
 	case MakeArchive:
-		return fmt.Sprintf("making the archive %q", root.Archive)
+		return format.Sprintf("making the archive %q", root.Archive)
 	case Protect:
-		return fmt.Sprintf("closing the archive %q to all but root", root.Archive)
+		return format.Sprintf("closing the archive %q to all but root", root.Archive)
 	case Drop:
-		return fmt.Sprintf("putting an unfinished rollback aside: moving %q to %q", next,
+		return format.Sprintf("putting an unfinished rollback aside: moving %q to %q", next,
 			path.Join(root.Archive, archive.Trash, archive.DirectoryName(s.Number)))
 	case Unstage:
-		return fmt.Sprintf("removing the empty %q", next)
+		return format.Sprintf("removing the empty %q", next)
 	case Stage:
-		return fmt.Sprintf("staging in %q", next)
+		return format.Sprintf("staging in %q", next)
 	case Create:
-		return fmt.Sprintf("making the empty subvolume %q", staged)
+		return format.Sprintf("making the empty subvolume %q", staged)
 	case Snapshot:
-		return fmt.Sprintf("making %q as a snapshot of %q (id %d)", staged, s.Member.From, s.Member.Blank.ID)
+		return format.Sprintf("making %q as a snapshot of %q (id %d)", staged, s.Member.From, s.Member.Blank.ID)
 	case Describe:
-		return fmt.Sprintf("writing %q", path.Join(next, archive.Meta))
+		return format.Sprintf("writing %q", path.Join(next, archive.Meta))
 	case Exchange:
-		return fmt.Sprintf("exchanging %q%s with %q", s.Member.Path, s.Member.liveID(), staged)
+		return format.Sprintf("exchanging %q%s with %q", s.Member.Path, s.Member.liveID(), staged)
 	case Place:
-		return fmt.Sprintf("there is no %q, moving %q there", s.Member.Path, staged)
+		return format.Sprintf("there is no %q, moving %q there", s.Member.Path, staged)
 	case Archive:
-		return fmt.Sprintf("archiving: renaming %q to %q", next, number)
+		return format.Sprintf("archiving: renaming %q to %q", next, number)
 	case Seal:
-		return fmt.Sprintf("making %q read-only", path.Join(number, s.Member.Name))
+		return format.Sprintf("making %q read-only", path.Join(number, s.Member.Name))
 	}
 	return string(s.Action)
 }
@@ -78,7 +77,7 @@ func (m *MemberFacts) liveID() string {
 	if m.Live == nil {
 		return ""
 	}
-	return fmt.Sprintf(" (id %d)", m.Live.ID)
+	return format.Sprintf(" (id %d)", m.Live.ID)
 }
 
 // Rollback is a planned rollback.
@@ -180,10 +179,10 @@ func dropOrUnstage(next *NextFacts, used uint64) ([]Step, uint64) {
 // archiveUnknown keeps subvolumes whose story cannot be told any more.
 func archiveUnknown(next *NextFacts, used uint64) ([]Step, uint64) {
 	var staged []MemberFacts
-	for _, name := range slices.Sorted(maps.Keys(next.Staged)) {
-		id := next.Staged[name]
+	for name, id := range next.Staged {
 		staged = append(staged, MemberFacts{Name: name, Live: &id})
 	}
+	sort.Slice(staged, func(i, j int) bool { return staged[i].Name < staged[j].Name })
 	return planArchive(staged, used+1, true), used + 1
 }
 

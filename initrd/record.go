@@ -2,13 +2,13 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
@@ -140,11 +140,11 @@ func ReadRecord(runDir, bootID string) (*Record, error) {
 		return nil, ErrNoRecord
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read boot record: %w", err)
+		return nil, format.Errorf("read boot record: %w", err)
 	}
 	var record Record
 	if err := jsontext.Unmarshal(data, &record); err != nil {
-		return nil, fmt.Errorf("read boot record: %w", err)
+		return nil, format.Errorf("read boot record: %w", err)
 	}
 	if record.BootID != bootID {
 		return nil, ErrNoRecord
@@ -168,15 +168,15 @@ func (h *Host) updateRecord(change func(*Record)) error {
 	change(record)
 	data, err := jsontext.Append(make([]byte, 0, record.size()), record, "")
 	if err != nil {
-		return fmt.Errorf("write boot record: %w", err)
+		return format.Errorf("write boot record: %w", err)
 	}
 	dir, err := makeRunDir(h.RunDir)
 	if err != nil {
-		return fmt.Errorf("write boot record: %w", err)
+		return format.Errorf("write boot record: %w", err)
 	}
 	defer unix.Close(dir)
 	if err := sys.ReplaceFile(dir, RecordName, append(data, '\n'), 0o644); err != nil {
-		return fmt.Errorf("write boot record: %w", err)
+		return format.Errorf("write boot record: %w", err)
 	}
 	return nil
 }

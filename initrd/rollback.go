@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"path"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -56,7 +56,7 @@ func (h *Host) alreadyRolledBack() (bool, error) {
 	}
 	if err != nil {
 		return false, &refusal{
-			reason: fmt.Sprintf("cannot tell whether this boot had its rollback: %v", err),
+			reason: format.Sprintf("cannot tell whether this boot had its rollback: %v", err),
 			hint:   "remove the record by hand if you are sure that it had none",
 		}
 	}
@@ -96,11 +96,11 @@ func (h *Host) finishRollback(record *RollbackRecord, err error) error {
 func (h *Host) markReady() error {
 	dir, err := makeRunDir(h.RunDir)
 	if err != nil {
-		return fmt.Errorf("write %s: %w", ReadyName, err)
+		return format.Errorf("write %s: %w", ReadyName, err)
 	}
 	defer unix.Close(dir)
 	if err := sys.ReplaceFile(dir, ReadyName, nil, 0o644); err != nil {
-		return fmt.Errorf("write %s: %w", ReadyName, err)
+		return format.Errorf("write %s: %w", ReadyName, err)
 	}
 	return nil
 }
@@ -112,9 +112,9 @@ func (r *RollbackRecord) summary() string {
 	case r.Kind == string(config.KindNone):
 		return "the root is not ebb's to make fresh (kind none)"
 	case r.Archive != "":
-		return fmt.Sprintf("the root is fresh, the old one is %q (%.3f s)", r.Archive, r.Seconds)
+		return format.Sprintf("the root is fresh, the old one is %q (%.3f s)", r.Archive, r.Seconds)
 	}
-	return fmt.Sprintf("the root is fresh (%.3f s)", r.Seconds)
+	return format.Sprintf("the root is fresh (%.3f s)", r.Seconds)
 }
 
 // StepOpen is the step of the record in which the file system is opened: its
@@ -251,7 +251,7 @@ func (r *rollback) carryOut(x *executor, steps []Step) error {
 		if err == nil {
 			continue
 		}
-		err = fmt.Errorf("%s: %w", text, err)
+		err = format.Errorf("%s: %w", text, err)
 		switch {
 		case s.Action == Seal:
 			r.problem(err.Error(), Hint(err))
@@ -304,7 +304,7 @@ func (r *rollback) verify(top int) error {
 			return err
 		}
 		if live == nil || live.UUID != s.UUID {
-			return fmt.Errorf("subvolume %q is not the fresh one after the rollback", s.Path)
+			return format.Errorf("subvolume %q is not the fresh one after the rollback", s.Path)
 		}
 	}
 	return nil

@@ -2,13 +2,13 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -71,7 +71,7 @@ func (h *Host) Status(cfg *config.Config, dir string) (*Status, error) {
 func (s *Status) readRoot(dir string) error {
 	fd, err := sys.OpenDirectory(dir)
 	if err != nil {
-		return fmt.Errorf("open root: %w", err)
+		return format.Errorf("open root: %w", err)
 	}
 	defer unix.Close(fd)
 	st, err := sys.Stat(fd)
@@ -84,7 +84,7 @@ func (s *Status) readRoot(dir string) error {
 	}
 	var fs unix.Statfs_t
 	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return fmt.Errorf("statfs %s: %w", dir, err)
+		return format.Errorf("statfs %s: %w", dir, err)
 	}
 	if fs.Type == unix.TMPFS_MAGIC && s.Root.Kind == string(config.KindTmpfs) {
 		s.Root.Fresh, s.Root.SizeBytes = true, fs.Blocks*uint64(fs.Bsize)
@@ -131,7 +131,7 @@ func (s *Status) judgeRoot(r *RollbackRecord) {
 	case !s.Root.Mounted:
 		return // stage 1, before sysroot.mount
 	case s.Root.UUID == nil || *s.Root.UUID != made.UUID:
-		s.problem(fmt.Sprintf("the machine runs on another root than the fresh one (subvolume %q, id %d)", made.Path, made.ID),
+		s.problem(format.Sprintf("the machine runs on another root than the fresh one (subvolume %q, id %d)", made.Path, made.ID),
 			"the mount options of fileSystems.\"/\" have to name the same subvolume as the config")
 		return
 	}
@@ -149,7 +149,7 @@ func (s *Status) judgeTmpfs(r *RollbackRecord) {
 	case !s.Root.Fresh:
 		s.problem("the root is not the tmpfs that ebb made", "fileSystems.\"/\" has to be a tmpfs, too")
 	case size != 0 && s.Root.SizeBytes != size:
-		s.problem(fmt.Sprintf("the root has %d bytes, and not %d as ebb has made it", s.Root.SizeBytes, size),
+		s.problem(format.Sprintf("the root has %d bytes, and not %d as ebb has made it", s.Root.SizeBytes, size),
 			"the options of fileSystems.\"/\" must not have a size, the config has it")
 	}
 }
@@ -168,7 +168,7 @@ func (s *Status) judgeMount(m *MountRecord) {
 	}
 	for _, e := range m.Entries {
 		if e.Adoption != "" {
-			s.problem(fmt.Sprintf("entry %s: %s", e.Path, e.Adoption), "")
+			s.problem(format.Sprintf("entry %s: %s", e.Path, e.Adoption), "")
 		}
 	}
 	for _, p := range m.Problems {
@@ -198,7 +198,7 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 		if before, ok := told[e.Path]; ok && !before.OK() {
 			s.Entries[i].Reason = before.Reason // the cause rather than the effect
 		}
-		s.problem(fmt.Sprintf("entry %s of store %s is not in place: %s", e.Path, e.Store, s.Entries[i].Reason), "")
+		s.problem(format.Sprintf("entry %s of store %s is not in place: %s", e.Path, e.Store, s.Entries[i].Reason), "")
 	}
 	return nil
 }

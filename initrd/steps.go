@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"fmt"
 	"path"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +9,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -85,7 +85,7 @@ func (x *executor) create(s Step) error {
 	defer unix.Close(fd)
 	uid, gid, mode := x.topOf(s.Member)
 	if err := errors.Join(sys.ChangeOwner(fd, uid, gid), sys.ChangeMode(fd, mode)); err != nil {
-		return fmt.Errorf("set owner and mode of %q: %w", s.Member.Name, err)
+		return format.Errorf("set owner and mode of %q: %w", s.Member.Name, err)
 	}
 	return x.learn(s.Member.Name, fd)
 }

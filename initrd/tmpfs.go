@@ -1,13 +1,13 @@
 package initrd
 
 import (
-	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -50,12 +50,12 @@ type tmpfsRoot struct {
 func (t *tmpfsRoot) text(sysroot string) string {
 	size := "half of RAM"
 	if t.size > 0 {
-		size = fmt.Sprintf("%d bytes", t.size)
+		size = format.Sprintf("%d bytes", t.size)
 	}
 	if t.mounted {
-		return fmt.Sprintf("setting the tmpfs on %s to %s", sysroot, size)
+		return format.Sprintf("setting the tmpfs on %s to %s", sysroot, size)
 	}
-	return fmt.Sprintf("mounting a tmpfs of %s on %s", size, sysroot)
+	return format.Sprintf("mounting a tmpfs of %s on %s", size, sysroot)
 }
 
 // lookAtTmpfs finds out what is to be done, and refuses when something else
@@ -89,7 +89,7 @@ func tmpfsBytes(size config.Size) (uint64, error) {
 	}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err != nil {
-		return 0, fmt.Errorf("sysinfo: %w", err)
+		return 0, format.Errorf("sysinfo: %w", err)
 	}
 	return smallerSize(size, uint64(info.Totalram)*uint64(info.Unit)), nil
 }
@@ -106,12 +106,12 @@ func smallerSize(size config.Size, ram uint64) uint64 {
 
 func tmpfsOptions(root *config.Root, size uint64) (options []sys.Option, attributes int) {
 	options, attributes = splitOptions(root.Options)
-	options = append(options, sys.Option{Key: "mode", Value: fmt.Sprintf("%o", root.Mode)})
+	options = append(options, sys.Option{Key: "mode", Value: format.Sprintf("%o", root.Mode)})
 	if size > 0 {
-		options = append(options, sys.Option{Key: "size", Value: fmt.Sprint(size)})
+		options = append(options, sys.Option{Key: "size", Value: format.Sprint(size)})
 	}
 	if root.Inodes > 0 {
-		options = append(options, sys.Option{Key: "nr_inodes", Value: fmt.Sprint(root.Inodes)})
+		options = append(options, sys.Option{Key: "nr_inodes", Value: format.Sprint(root.Inodes)})
 	}
 	return options, attributes
 }
@@ -142,11 +142,11 @@ func guardTmpfs(sysroot string) error {
 	defer unix.Close(dir)
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(dir, &st); err != nil {
-		return fmt.Errorf("statfs %s: %w", sysroot, err)
+		return format.Errorf("statfs %s: %w", sysroot, err)
 	}
 	if st.Type != unix.TMPFS_MAGIC {
 		return &refusal{
-			reason: fmt.Sprintf("what is mounted on %s is no tmpfs", sysroot),
+			reason: format.Sprintf("what is mounted on %s is no tmpfs", sysroot),
 			hint:   "the root in the config has kind tmpfs, fileSystems.\"/\" has to agree",
 		}
 	}
@@ -156,7 +156,7 @@ func guardTmpfs(sysroot string) error {
 	}
 	if len(names) > 0 {
 		return &refusal{
-			reason: fmt.Sprintf("the tmpfs on %s is not empty: %q is in it", sysroot, names[0]),
+			reason: format.Sprintf("the tmpfs on %s is not empty: %q is in it", sysroot, names[0]),
 			hint:   "the rollback has to run right after sysroot.mount",
 		}
 	}
@@ -181,7 +181,7 @@ func adjustTmpfs(sysroot string, mode uint32, options []sys.Option) error {
 		return err
 	}
 	if err := sys.ChangeMode(dir, mode); err != nil {
-		return fmt.Errorf("%s: %w", sysroot, err)
+		return format.Errorf("%s: %w", sysroot, err)
 	}
 	return nil
 }

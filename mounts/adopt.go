@@ -2,11 +2,11 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -60,7 +60,7 @@ func (p *placing) adopt() (bool, error) {
 		return false, err
 	}
 	if err := p.copySource(&p.target, "the root"); err != nil {
-		return false, fmt.Errorf("%s stays as it is, outside of the store, because its data could not be copied: %w",
+		return false, format.Errorf("%s stays as it is, outside of the store, because its data could not be copied: %w",
 			quotePath(p.item.Entry.Path), err)
 	}
 	return true, nil
@@ -71,7 +71,7 @@ func adoptionText(err error, path string) string {
 	if errors.Is(err, copytree.ErrTooLarge) {
 		verb = "skipped"
 	}
-	return fmt.Sprintf("%s: %v; the data is in the old root, get it with: ebb restore %s", verb, err, quotePath(path))
+	return format.Sprintf("%s: %v; the data is in the old root, get it with: ebb restore %s", verb, err, quotePath(path))
 }
 
 // findOld looks into the old roots, the newest first. An empty mount point in
@@ -187,7 +187,7 @@ func sameName(dirFd int, name string, fd int) (sys.Status, error) {
 	}
 	there, err := sys.StatComponent(dirFd, name)
 	if err == nil && !there.SameInode(&status) {
-		err = fmt.Errorf("a %s of uid %d stands there", there.TypeName(), there.UID)
+		err = format.Errorf("a %s of uid %d stands there", there.TypeName(), there.UID)
 	}
 	return status, err
 }

@@ -2,10 +2,10 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -131,7 +131,7 @@ func (p *placing) openTarget() error {
 func (p *placing) attach() error {
 	tree, err := p.mountTree()
 	if err != nil {
-		return fmt.Errorf("mount %s on %s: %w", quotePath(p.result.Source), quotePath(p.item.Entry.Path), err)
+		return format.Errorf("mount %s on %s: %w", quotePath(p.result.Source), quotePath(p.item.Entry.Path), err)
 	}
 	defer unix.Close(tree)
 	if p.isSafe() && !p.run.legacy {
@@ -144,14 +144,14 @@ func (p *placing) attach() error {
 func (p *placing) verify(tree int) error {
 	status, err := sys.StatComponent(p.target.trail.fd(), p.target.name)
 	if err == nil && (!status.SameInode(&p.source.status) || !status.IsMountRoot()) {
-		err = fmt.Errorf("a %s of uid %d stands there", status.TypeName(), status.UID)
+		err = format.Errorf("a %s of uid %d stands there", status.TypeName(), status.UID)
 	}
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s was exchanged while it was mounted: %w", quotePath(p.item.Entry.Path), err)
+	err = format.Errorf("%s was exchanged while it was mounted: %w", quotePath(p.item.Entry.Path), err)
 	if detachErr := sys.Detach(tree); detachErr != nil {
-		return fmt.Errorf("%w; and the mount stays where it is: %w", err, detachErr)
+		return format.Errorf("%w; and the mount stays where it is: %w", err, detachErr)
 	}
 	return err
 }

@@ -2,10 +2,10 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -40,7 +40,7 @@ func (p *placing) mountOld(c change) (int, error) {
 	}
 	source, target := sys.DescriptorPath(p.source.fd), sys.DescriptorPath(p.target.fd)
 	if err := unix.Mount(source, target, "", unix.MS_BIND, ""); err != nil {
-		return -1, fmt.Errorf("mount with MS_BIND: %w", err)
+		return -1, format.Errorf("mount with MS_BIND: %w", err)
 	}
 	// The name leads onto the new mount, the descriptor under it. attach
 	// makes sure that it is the new mount.
@@ -59,7 +59,7 @@ func (p *placing) mountOld(c change) (int, error) {
 func changeOld(tree int, c change) error {
 	path := sys.DescriptorPath(tree)
 	if err := unix.Mount("", path, "", unix.MS_PRIVATE, ""); err != nil {
-		return fmt.Errorf("mount with MS_PRIVATE: %w", err)
+		return format.Errorf("mount with MS_PRIVATE: %w", err)
 	}
 	if c == (change{}) {
 		return nil
@@ -69,7 +69,7 @@ func changeOld(tree int, c change) error {
 		return err
 	}
 	if err := unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_BIND|flags, ""); err != nil {
-		return fmt.Errorf("mount with MS_REMOUNT|MS_BIND: %w", err)
+		return format.Errorf("mount with MS_REMOUNT|MS_BIND: %w", err)
 	}
 	return nil
 }
@@ -80,7 +80,7 @@ func changeOld(tree int, c change) error {
 func remountFlags(tree int, c change) (uintptr, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(tree, &st); err != nil {
-		return 0, fmt.Errorf("statfs: %w", err)
+		return 0, format.Errorf("statfs: %w", err)
 	}
 	var flags uintptr
 	for _, row := range oldFlags {

@@ -2,11 +2,11 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -48,7 +48,7 @@ func (p *placing) checkBind() error {
 	}
 	switch {
 	case !p.source.exists():
-		return p.is(Missing, fmt.Sprintf("%s is not there", quotePath(p.result.Source)))
+		return p.is(Missing, format.Sprintf("%s is not there", quotePath(p.result.Source)))
 	case p.isMounted():
 		return p.is(InPlace, "")
 	case p.isCovered():

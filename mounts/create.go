@@ -2,11 +2,11 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -117,7 +117,7 @@ func makeDirectory(t *trail, name string, as attributes) (int, error) {
 		unix.Close(fd)
 		// Only an empty directory goes away by this. Left where it is, the
 		// next run would take it for a source that somebody wanted so.
-		return -1, errors.Join(fmt.Errorf("make directory %q: %w", name, err), sys.Remove(t.fd(), name))
+		return -1, errors.Join(format.Errorf("make directory %q: %w", name, err), sys.Remove(t.fd(), name))
 	}
 	return fd, nil
 }
@@ -152,7 +152,7 @@ func checkFresh(fd int) error {
 		return err
 	}
 	if status.UID != 0 || status.Permissions()&^unix.S_ISGID != 0o700 {
-		return fmt.Errorf("was exchanged for one of uid %d, mode %04o, while it was made", status.UID, status.Permissions())
+		return format.Errorf("was exchanged for one of uid %d, mode %04o, while it was made", status.UID, status.Permissions())
 	}
 	empty, err := isEmpty(fd)
 	if err == nil && !empty {
@@ -169,7 +169,7 @@ func isEmpty(fd int) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("seek directory: %w", err)
+			return false, format.Errorf("seek directory: %w", err)
 		}
 		break
 	}
@@ -180,7 +180,7 @@ func isEmpty(fd int) (bool, error) {
 			continue
 		}
 		if err != nil {
-			return false, fmt.Errorf("getdents: %w", err)
+			return false, format.Errorf("getdents: %w", err)
 		}
 		if n == 0 {
 			return true, nil
@@ -220,7 +220,7 @@ func makeFile(t *trail, name string, as attributes) (int, error) {
 	}
 	if err := setAttributes(fd, as); err != nil {
 		unix.Close(fd)
-		return -1, errors.Join(fmt.Errorf("make file %q: %w", name, err), sys.Remove(t.fd(), name))
+		return -1, errors.Join(format.Errorf("make file %q: %w", name, err), sys.Remove(t.fd(), name))
 	}
 	return fd, nil
 }

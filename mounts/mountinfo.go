@@ -1,14 +1,11 @@
 package mounts
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"strconv"
 	"strings"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -29,24 +26,15 @@ type MountInfo struct {
 	SuperOptions string   // (11) of the file system
 }
 
-// mountInfoLine is the longest line that is read, in bytes. Four fields are
-// paths of up to 4,096 bytes, each byte four when escaped.
-const mountInfoLine = 1 << 20
-
 // ParseMountInfo reads mountinfo.
-func ParseMountInfo(r io.Reader) ([]MountInfo, error) {
+func ParseMountInfo(text string) ([]MountInfo, error) {
 	var mounts []MountInfo
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, mountInfoLine)
-	for lines.Scan() {
-		m, err := parseMountInfoLine(lines.Text())
+	for line := range strings.Lines(text) {
+		m, err := parseMountInfoLine(strings.TrimSuffix(line, "\n"))
 		if err != nil {
-			return nil, fmt.Errorf("mountinfo line %d: %w", len(mounts)+1, err)
+			return nil, format.Errorf("mountinfo line %d: %w", len(mounts)+1, err)
 		}
 		mounts = append(mounts, m)
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("read mountinfo: %w", err)
 	}
 	return mounts, nil
 }
@@ -59,7 +47,7 @@ func parseMountInfoLine(line string) (m MountInfo, err error) {
 	f := strings.Split(mount, " ")
 	g := strings.Split(fileSystem, " ")
 	if len(f) < 6 || len(g) < 3 {
-		return m, fmt.Errorf("%d and %d fields around the dash", len(f), len(g))
+		return m, format.Errorf("%d and %d fields around the dash", len(f), len(g))
 	}
 	m = MountInfo{
 		Root: unescape(f[3]), MountPoint: unescape(f[4]), Options: f[5],
@@ -115,7 +103,7 @@ func ReadMountInfo() ([]MountInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseMountInfo(bytes.NewReader(data))
+	return ParseMountInfo(string(data))
 }
 
 // mountTable is mountinfo, read when it is first needed, and once.
@@ -133,7 +121,7 @@ func (t *mountTable) find(id uint64) (MountInfo, error) {
 	case t.err != nil:
 		return MountInfo{}, t.err
 	case !found:
-		return MountInfo{}, fmt.Errorf("mount %d is not in mountinfo", id)
+		return MountInfo{}, format.Errorf("mount %d is not in mountinfo", id)
 	}
 	return t.mounts[i], nil
 }

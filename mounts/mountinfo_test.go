@@ -2,7 +2,6 @@ package mounts
 
 import (
 	"reflect"
-	"strings"
 	"testing"
 )
 
@@ -30,7 +29,7 @@ func TestParseMountInfo(t *testing.T) {
 		{`1 0 0:1 / / rw - tmpfs  rw`, MountInfo{1, 0, 0, 1, "/", "/", "rw", nil, "tmpfs", "", "rw"}},
 	}
 	for _, test := range tests {
-		got, err := ParseMountInfo(strings.NewReader(test.line + "\n"))
+		got, err := ParseMountInfo(test.line + "\n")
 		if err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], test.want) {
 			t.Errorf("%s\ngot  %+v (%v)\nwant %+v", test.line, got, err, test.want)
 		}
@@ -40,7 +39,7 @@ func TestParseMountInfo(t *testing.T) {
 		"1 0 01 / / rw - tmpfs none rw", "1 0 0:4294967296 / / rw - tmpfs none rw", "1 0 0:1 / rw - tmpfs none rw",
 		"1 0 0:1 / / rw - tmpfs none",
 	} {
-		if got, err := ParseMountInfo(strings.NewReader(line + "\n")); err == nil {
+		if got, err := ParseMountInfo(line + "\n"); err == nil {
 			t.Errorf("%q: %+v", line, got)
 		}
 	}
@@ -57,7 +56,7 @@ func FuzzParseMountInfo(f *testing.F) {
 	f.Add("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n")
 	f.Add("1 0 0:1 / /a\\040b\\ rw - tmpfs - rw")
 	f.Fuzz(func(t *testing.T, text string) {
-		mounts, err := ParseMountInfo(strings.NewReader(text))
+		mounts, err := ParseMountInfo(text)
 		if err != nil && mounts != nil {
 			t.Errorf("mounts and an error: %v", err)
 		}

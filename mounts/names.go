@@ -1,13 +1,13 @@
 package mounts
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -73,7 +73,7 @@ func (n *names) load() {
 // formatPending notes an owner and a mode: "user:group:0755". A number that
 // the config has stands in place of the name.
 func formatPending(o config.Owner, mode uint32) string {
-	return fmt.Sprintf("%s:%s:%04o", nameOrNumber(o.User, o.UID), nameOrNumber(o.Group, o.GID), mode)
+	return format.Sprintf("%s:%s:%04o", nameOrNumber(o.User, o.UID), nameOrNumber(o.Group, o.GID), mode)
 }
 
 func nameOrNumber(name string, number *uint32) string {
@@ -87,11 +87,11 @@ func nameOrNumber(name string, number *uint32) string {
 func parsePending(text string) (config.Owner, uint32, error) {
 	parts := strings.Split(text, ":")
 	if len(parts) != 3 {
-		return config.Owner{}, 0, fmt.Errorf("%q: not user:group:mode", text)
+		return config.Owner{}, 0, format.Errorf("%q: not user:group:mode", text)
 	}
 	mode, err := strconv.ParseUint(parts[2], 8, 12)
 	if err != nil {
-		return config.Owner{}, 0, fmt.Errorf("%q: mode: %w", text, err)
+		return config.Owner{}, 0, format.Errorf("%q: mode: %w", text, err)
 	}
 	var o config.Owner
 	o.User, o.UID = splitNumber(parts[0])

@@ -1,10 +1,9 @@
 package mounts
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -20,7 +19,7 @@ type Refusal struct {
 
 // Error implements error.
 func (r *Refusal) Error() string {
-	text := fmt.Sprintf("%s is a %s owned by uid %d, not a %s", quotePath(r.Path), r.Is, r.UID, r.Want)
+	text := format.Sprintf("%s is a %s owned by uid %d, not a %s", quotePath(r.Path), r.Is, r.UID, r.Want)
 	if r.Hint != "" {
 		text += ": " + r.Hint
 	}

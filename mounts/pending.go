@@ -2,10 +2,10 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -27,7 +27,7 @@ func readPending(fd int) (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("getxattr %s: %w", pendingXattr, err)
+		return "", format.Errorf("getxattr %s: %w", pendingXattr, err)
 	}
 	return string(buf[:n]), nil
 }
@@ -92,7 +92,7 @@ func (p *placing) settleOne(t *trail, path string, directory bool, visited map[s
 func (p *placing) settleNote(fd int, status *sys.Status, path, note string) error {
 	owner, mode, err := parsePending(note)
 	if err != nil {
-		return fmt.Errorf("%s of %s: %w", pendingXattr, quotePath(path), err)
+		return format.Errorf("%s of %s: %w", pendingXattr, quotePath(path), err)
 	}
 	as := p.run.names.attributes(owner, mode, status.IsDirectory())
 	if as.pending != "" {
@@ -100,7 +100,7 @@ func (p *placing) settleNote(fd int, status *sys.Status, path, note string) erro
 		return nil
 	}
 	if status.UID != 0 {
-		p.note(fmt.Sprintf("%s belongs to uid %d by now, and stays so", quotePath(path), status.UID))
+		p.note(format.Sprintf("%s belongs to uid %d by now, and stays so", quotePath(path), status.UID))
 	}
 	if p.result.State == Already {
 		p.result.State = InPlace

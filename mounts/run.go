@@ -2,13 +2,13 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -83,11 +83,11 @@ func (u *run) close() {
 func (u *run) openStore(path string) *store {
 	fd, err := sys.OpenBeneath(u.root.Fd, strings.TrimPrefix(path, "/"), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
-		return &store{fd: -1, err: fmt.Errorf("open store %s: %w", path, err)}
+		return &store{fd: -1, err: format.Errorf("open store %s: %w", path, err)}
 	}
 	if err := u.checkLasting(fd); err != nil {
 		unix.Close(fd)
-		return &store{fd: -1, err: fmt.Errorf("store %s: %w", path, err)}
+		return &store{fd: -1, err: format.Errorf("store %s: %w", path, err)}
 	}
 	return &store{fd: fd, trail: trail{base: fd, prefix: path, lasting: true}}
 }

@@ -2,11 +2,11 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -32,7 +32,7 @@ func stage(t *trail, name string, create func(t *trail, name string) (int, error
 	err = sys.RenameNoReplace(dir, stagedName, t.fd(), name)
 	if err == nil {
 		if _, err = sameName(t.fd(), name, fd); err != nil {
-			err = fmt.Errorf("%q was exchanged while it was made: %w", name, err)
+			err = format.Errorf("%q was exchanged while it was made: %w", name, err)
 		}
 	}
 	if err != nil {

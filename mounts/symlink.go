@@ -1,10 +1,9 @@
 package mounts
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -105,11 +104,11 @@ func (p *placing) checkLink(fd int) error {
 	n := 0
 	if status.IsSymlink() {
 		if n, err = unix.Readlinkat(fd, "", buf); err != nil {
-			return fmt.Errorf("readlink: %w", err)
+			return format.Errorf("readlink: %w", err)
 		}
 	}
 	if string(buf[:n]) != p.result.Source || status.UID != 0 {
-		return fmt.Errorf("%s was exchanged for a %s of uid %d while it was linked",
+		return format.Errorf("%s was exchanged for a %s of uid %d while it was linked",
 			quotePath(p.item.Entry.Path), status.TypeName(), status.UID)
 	}
 	return nil

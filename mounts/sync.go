@@ -3,13 +3,13 @@ package mounts
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -95,7 +95,7 @@ func renameInto(fd int, to *side) error {
 		return errors.Join(err, sys.Remove(dir, temporary))
 	}
 	if _, err := sameName(dir, to.name, fd); err != nil {
-		return fmt.Errorf("%s was exchanged while it was replaced: %w", quotePath(to.path()), err)
+		return format.Errorf("%s was exchanged while it was replaced: %w", quotePath(to.path()), err)
 	}
 	return nil
 }

@@ -2,12 +2,12 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -87,13 +87,13 @@ func (p *placing) replaceSource() error {
 			return err
 		}
 	}
-	err := fmt.Errorf("%s changes all the time", quotePath(p.item.Entry.Path))
+	err := format.Errorf("%s changes all the time", quotePath(p.item.Entry.Path))
 	return errors.Join(err, sys.Remove(p.source.trail.fd(), sys.TemporaryName(p.source.name)))
 }
 
 func (p *placing) commit(fd int) error {
 	if err := unix.Fsync(fd); err != nil {
-		return fmt.Errorf("fsync: %w", err)
+		return format.Errorf("fsync: %w", err)
 	}
 	if err := renameInto(fd, &p.source); err != nil {
 		return err
@@ -111,7 +111,7 @@ func (p *placing) targetChanged() (bool, error) {
 	}
 	now := &p.target.status
 	if !p.target.exists() {
-		return false, fmt.Errorf("%s vanished while it was copied", quotePath(p.item.Entry.Path))
+		return false, format.Errorf("%s vanished while it was copied", quotePath(p.item.Entry.Path))
 	}
 	return !now.SameInode(&before) || now.Size != before.Size || now.Mtime != before.Mtime, nil
 }

@@ -2,11 +2,11 @@ package mounts
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -140,7 +140,7 @@ func (t *trail) refuse(name string, err error) error {
 		return err
 	}
 	if status.IsDirectory() {
-		return fmt.Errorf("%s was exchanged while it was looked at: %w", quotePath(t.prefix+t.path()+"/"+name), err)
+		return format.Errorf("%s was exchanged while it was looked at: %w", quotePath(t.prefix+t.path()+"/"+name), err)
 	}
 	return &Refusal{Path: t.prefix + t.path() + "/" + name, Is: status.TypeName(), UID: status.UID, Want: "directory"}
 }
@@ -169,7 +169,7 @@ func (t *trail) reopenLast() error {
 	t.cut(0)
 	missing, err := t.enter(again)
 	if err == nil && missing != "" {
-		err = fmt.Errorf("%s vanished while it was in use", quotePath(t.prefix+again))
+		err = format.Errorf("%s vanished while it was in use", quotePath(t.prefix+again))
 	}
 	return err
 }

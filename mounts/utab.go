@@ -2,10 +2,10 @@ package mounts
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // mark is a line of utab, where libmount keeps the options of mounts that only
@@ -35,7 +35,7 @@ func (p *placing) mark() {
 	}
 	root, inside := rootInside(&info, p.run.rootPath()+p.result.Source)
 	if !inside {
-		p.note(fmt.Sprintf("no mount options in utab: %s is not below %s", p.result.Source, info.MountPoint))
+		p.note(format.Sprintf("no mount options in utab: %s is not below %s", p.result.Source, info.MountPoint))
 		return
 	}
 	p.run.marks = append(p.run.marks, mark{

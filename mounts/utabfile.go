@@ -3,12 +3,12 @@ package mounts
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -34,7 +34,7 @@ func (u *run) writeUtab() error {
 	}
 	defer unix.Close(dir)
 	if err := u.updateUtab(dir, name); err != nil {
-		return fmt.Errorf("update %s: %w", u.root.Utab, err)
+		return format.Errorf("update %s: %w", u.root.Utab, err)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (u *run) updateUtab(dir int, name string) error {
 func lockUtab(dir int, name string) (int, error) {
 	fd, err := unix.Openat(dir, name, unix.O_RDONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o600)
 	if err != nil {
-		return -1, fmt.Errorf("open %s: %w", name, err)
+		return -1, format.Errorf("open %s: %w", name, err)
 	}
 	for deadline := time.Now().Add(utabPatience); ; {
 		err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
@@ -76,7 +76,7 @@ func lockUtab(dir int, name string) (int, error) {
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) && !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
 			unix.Close(fd)
-			return -1, fmt.Errorf("lock %s: %w", name, err)
+			return -1, format.Errorf("lock %s: %w", name, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -87,7 +87,7 @@ func lockUtab(dir int, name string) (int, error) {
 func announceUtab(dir int, name string) error {
 	fd, err := unix.Openat(dir, name, unix.O_WRONLY|unix.O_CREAT|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0o644)
 	if err != nil {
-		return fmt.Errorf("open %s: %w", name, err)
+		return format.Errorf("open %s: %w", name, err)
 	}
 	return unix.Close(fd)
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -33,7 +33,7 @@ const watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix
 func (r *Root) Watch(ctx context.Context, report func(Report)) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
-		return fmt.Errorf("inotify_init: %w", err)
+		return format.Errorf("inotify_init: %w", err)
 	}
 	w := &watcher{
 		root: r, events: os.NewFile(uintptr(fd), "inotify"), fd: fd, report: report,
@@ -89,7 +89,7 @@ func (w *watcher) loop(ctx context.Context) error {
 		w.arm()
 		w.copyDue()
 		if err := w.events.SetReadDeadline(w.next()); err != nil {
-			return fmt.Errorf("inotify: %w", err)
+			return format.Errorf("inotify: %w", err)
 		}
 		// Asked after the deadline was set, which may have replaced the one
 		// that was to end the read.
@@ -98,7 +98,7 @@ func (w *watcher) loop(ctx context.Context) error {
 		}
 		n, err := w.events.Read(buf)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return fmt.Errorf("read inotify: %w", err)
+			return format.Errorf("read inotify: %w", err)
 		}
 		w.take(buf[:max(n, 0)])
 	}

@@ -1,10 +1,11 @@
 package roots
 
 import (
-	"fmt"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Times of the kind that a clock without a battery shows are not believed.
@@ -45,15 +46,15 @@ func (c Clock) Doubt(archived time.Time) string {
 	}
 	switch {
 	case c.Now.Year() < earliestYear:
-		return fmt.Sprintf("the clock shows %s", c.Now.Format(time.DateOnly))
+		return format.Sprintf("the clock shows %s", c.Now.Format(time.DateOnly))
 	case c.Now.Add(backTolerance).Before(latest):
-		return fmt.Sprintf("the clock shows %s, and has shown %s before", c.Now.Format(time.DateOnly), latest.Format(time.DateOnly))
+		return format.Sprintf("the clock shows %s, and has shown %s before", c.Now.Format(time.DateOnly), latest.Format(time.DateOnly))
 	case c.Synchronized:
 		return ""
 	case c.Stepped.Abs() > stepTolerance:
-		return fmt.Sprintf("the clock was set by %s in this boot, and no time service has confirmed it", c.Stepped.Round(time.Hour))
+		return format.Sprintf("the clock was set by %s in this boot, and no time service has confirmed it", c.Stepped.Round(time.Hour))
 	case !latest.IsZero() && c.Now.Sub(latest) > longestPause:
-		return fmt.Sprintf("the clock has jumped from %s to %s, and no time service has confirmed it",
+		return format.Sprintf("the clock has jumped from %s to %s, and no time service has confirmed it",
 			latest.Format(time.DateOnly), c.Now.Format(time.DateOnly))
 	}
 	return ""
@@ -68,12 +69,12 @@ func ReadClock(lastSeen, rollback time.Time) (Clock, error) {
 	c := Clock{Now: time.Now().UTC().Round(0), LastSeen: lastSeen}
 	var status unix.Timex // modes 0: only ask
 	if _, err := unix.Adjtimex(&status); err != nil {
-		return c, fmt.Errorf("adjtimex: %w", err)
+		return c, format.Errorf("adjtimex: %w", err)
 	}
 	c.Synchronized = status.Status&unix.STA_UNSYNC == 0
 	var up unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &up); err != nil {
-		return c, fmt.Errorf("clock_gettime: %w", err)
+		return c, format.Errorf("clock_gettime: %w", err)
 	}
 	if !rollback.IsZero() {
 		c.Stepped = c.Now.Sub(rollback) - time.Duration(up.Nano())

@@ -2,13 +2,13 @@ package roots
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -29,7 +29,7 @@ type Pin struct {
 // archive below it.
 func SetPin(topFd int, name string, number uint64, why string) error {
 	if len(why) > pinMaxBytes {
-		return fmt.Errorf("pin root %d: the reason has more than %d bytes", number, pinMaxBytes)
+		return format.Errorf("pin root %d: the reason has more than %d bytes", number, pinMaxBytes)
 	}
 	return inRoot(topFd, name, number, "pin", func(dir int) error {
 		return sys.WriteFile(dir, pinName, []byte(strings.TrimSpace(why)+"\n"), 0o600)
@@ -60,7 +60,7 @@ func inRoot(topFd int, name string, number uint64, verb string, work func(dirFd 
 	}
 	defer unix.Close(dir)
 	if err := work(dir); err != nil {
-		return fmt.Errorf("%s root %d: %w", verb, number, err)
+		return format.Errorf("%s root %d: %w", verb, number, err)
 	}
 	return nil
 }
@@ -78,7 +78,9 @@ func openRoot(archiveFd int, number uint64) (int, error) {
 // have.
 type NotThereError struct{ Number uint64 }
 
-func (e *NotThereError) Error() string { return fmt.Sprintf("there is no archived root %d", e.Number) }
+func (e *NotThereError) Error() string {
+	return format.Sprintf("there is no archived root %d", e.Number)
+}
 
 // readPin returns the pin of an archived root, nil when there is none. Any
 // file of that name pins, also one that cannot be read.

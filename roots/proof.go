@@ -21,7 +21,6 @@ func (r *Remover) prove(dirFd int, where string, byName bool) ([]btrfs.Subvolume
 	if err != nil {
 		return nil, err
 	}
-	slices.Sort(names)
 	info, err := archive.ReadInfo(dirFd)
 	if err != nil && !byName {
 		return nil, &RefusedError{where, err.Error()}

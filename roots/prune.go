@@ -3,7 +3,6 @@ package roots
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +10,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Report is what a prune did, or would do.
@@ -105,7 +105,7 @@ func (r *Remover) RememberClock(c Clock) error { return archive.SetLastClock(r.a
 func FreePercent(fd int) (uint64, error) {
 	var s unix.Statfs_t
 	if err := unix.Fstatfs(fd, &s); err != nil {
-		return 0, fmt.Errorf("fstatfs: %w", err)
+		return 0, format.Errorf("fstatfs: %w", err)
 	}
 	if s.Blocks == 0 {
 		return 100, nil

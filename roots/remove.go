@@ -2,7 +2,6 @@ package roots
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -54,7 +54,7 @@ type RefusedError struct {
 	Reason string
 }
 
-func (e *RefusedError) Error() string { return fmt.Sprintf("%q stays: %s", e.Path, e.Reason) }
+func (e *RefusedError) Error() string { return format.Sprintf("%q stays: %s", e.Path, e.Reason) }
 
 // Open begins the work in the archive name below topFd, and keeps every other
 // ebb out of it. It fails with an error that matches [fs.ErrNotExist] where
@@ -67,11 +67,11 @@ func (r *Remover) Open(topFd int, name string) error {
 	r.top, r.name, r.archive = topFd, name, fd
 	st, err := sys.Stat(fd)
 	if err == nil && st.UID != 0 {
-		err = &RefusedError{name, fmt.Sprintf("the archive belongs to user %d", st.UID)}
+		err = &RefusedError{name, format.Sprintf("the archive belongs to user %d", st.UID)}
 	}
 	if err == nil {
 		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
-			err = fmt.Errorf("lock archive %q: is another ebb at work? %w", name, err)
+			err = format.Errorf("lock archive %q: is another ebb at work? %w", name, err)
 		}
 	}
 	if err == nil {
@@ -264,12 +264,12 @@ func isStill(dirFd int, s btrfs.Subvolume) error {
 func (r *Remover) openAround(dirFd int, s btrfs.Subvolume) (int, error) {
 	outer, ok := r.listing.ByID(s.ParentID)
 	if !ok {
-		return -1, fmt.Errorf("subvolume %d: %w", s.ParentID, btrfs.ErrNotFound)
+		return -1, format.Errorf("subvolume %d: %w", s.ParentID, btrfs.ErrNotFound)
 	}
 	way, at := outer.Name, outer
 	for !r.isMember(at) {
 		if at, ok = r.listing.ByID(at.ParentID); !ok {
-			return -1, fmt.Errorf("subvolume %d: %w", outer.ID, btrfs.ErrNotFound)
+			return -1, format.Errorf("subvolume %d: %w", outer.ID, btrfs.ErrNotFound)
 		}
 		way = path.Join(at.Name, outer.Directory, way)
 		outer = at

@@ -2,7 +2,6 @@ package roots
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"path"
 	"strconv"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -63,7 +63,7 @@ type Restored struct {
 func (r *Restore) Path(p string) (*Restored, error) {
 	found, err := r.find(p)
 	if err != nil {
-		return nil, fmt.Errorf("restore %q: %w", p, err)
+		return nil, format.Errorf("restore %q: %w", p, err)
 	}
 	defer found.close()
 	result := &Restored{Path: p, From: found.number, Source: found.source, Target: strings.TrimPrefix(p, "/")}
@@ -71,7 +71,7 @@ func (r *Restore) Path(p string) (*Restored, error) {
 		result.Target = path.Base(p)
 	}
 	if err := r.place(found, result); err != nil {
-		return nil, fmt.Errorf("restore %q from root %d: %w", p, found.number, err)
+		return nil, format.Errorf("restore %q from root %d: %w", p, found.number, err)
 	}
 	return result, nil
 }
@@ -114,7 +114,7 @@ func (r *Restore) find(p string) (*found, error) {
 		}
 		return f, err
 	}
-	return nil, fmt.Errorf("no archived root has it: %w", fs.ErrNotExist)
+	return nil, format.Errorf("no archived root has it: %w", fs.ErrNotExist)
 }
 
 func (r *Restore) findIn(archiveFd int, number uint64, p string) (*found, error) {
@@ -132,7 +132,7 @@ func (r *Restore) findIn(archiveFd int, number uint64, p string) (*found, error)
 		if f.fd, err = sys.OpenBeneath(root, rel, unix.O_PATH|unix.O_NOFOLLOW); err == nil {
 			f.status, err = sys.Stat(f.fd)
 			if err == nil && !f.status.IsDirectory() && !f.status.IsRegular() {
-				err = fmt.Errorf("%q is a %s, neither a directory nor a regular file", f.source, f.status.TypeName())
+				err = format.Errorf("%q is a %s, neither a directory nor a regular file", f.source, f.status.TypeName())
 			}
 			if err == nil {
 				return f, nil
@@ -191,13 +191,13 @@ func (r *Restore) clear(parent int, name string, result *Restored) error {
 		return err
 	}
 	if there.IsMountRoot() {
-		return fmt.Errorf("%q is a mount, an entry perhaps: restore to another place, and move what you need: %w", result.Target, fs.ErrExist)
+		return format.Errorf("%q is a mount, an entry perhaps: restore to another place, and move what you need: %w", result.Target, fs.ErrExist)
 	}
 	if !r.Force {
-		return fmt.Errorf("%q is there: --force moves it to a backup name: %w", result.Target, fs.ErrExist)
+		return format.Errorf("%q is there: --force moves it to a backup name: %w", result.Target, fs.ErrExist)
 	}
 	for n := 1; ; n++ {
-		backup := fmt.Sprintf("%.240s.before-restore-%s", name, strconv.Itoa(n))
+		backup := format.Sprintf("%.240s.before-restore-%s", name, strconv.Itoa(n))
 		if _, err := sys.StatComponent(parent, backup); errors.Is(err, fs.ErrNotExist) {
 			result.Backup = path.Join(path.Dir(result.Target), backup)
 			return nil
@@ -227,7 +227,7 @@ func (r *Restore) openParent(f *found, rel string) (int, error) {
 		}
 		unix.Close(at)
 		if err != nil {
-			return -1, fmt.Errorf("open %q: %w", strings.Join(way[:depth+1], "/"), err)
+			return -1, format.Errorf("open %q: %w", strings.Join(way[:depth+1], "/"), err)
 		}
 		at = next
 	}

@@ -1,10 +1,10 @@
 package roots
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Rule is what decided about an archived root.
@@ -62,7 +62,7 @@ func judge(r *Root, position uint64, keep config.Keep, since, now time.Time, dou
 	case r.Damage != "":
 		return RuleDamaged, "needs a look: " + r.Damage
 	case position < keep.Count:
-		return RuleCount, fmt.Sprintf("one of the newest %d", keep.Count)
+		return RuleCount, format.Sprintf("one of the newest %d", keep.Count)
 	case keep.Days == 0:
 		return RuleAge, "no age limit protects it"
 	case doubt != "":
@@ -70,9 +70,9 @@ func judge(r *Root, position uint64, keep config.Keep, since, now time.Time, dou
 	case since.IsZero():
 		return RuleClock, "when it was archived is not known"
 	case days >= keep.Days:
-		return RuleAge, fmt.Sprintf("archived %d days ago", days)
+		return RuleAge, format.Sprintf("archived %d days ago", days)
 	}
-	return RuleSpace, fmt.Sprintf("archived %d days ago, kept for %d", days, keep.Days)
+	return RuleSpace, format.Sprintf("archived %d days ago, kept for %d", days, keep.Days)
 }
 
 // archivedSince returns, for each root of a list with the newest first, the

@@ -73,7 +73,6 @@ func read(archiveFd int, name string, number uint64) Root {
 		r.Damage = err.Error()
 		return r
 	}
-	slices.Sort(names)
 	for _, n := range names {
 		if s, ok := readSubvolume(dir, n); ok {
 			r.Subvolumes = append(r.Subvolumes, s)

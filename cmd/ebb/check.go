@@ -2,9 +2,9 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // runCheck validates a config. It runs while a system is built, so it needs
@@ -31,7 +31,7 @@ func runCheck(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(i.stdout, "%s is valid: root of kind %s, %d entries in %d stores\n", i.configPath, c.Root.Kind, c.CountEntries(), len(c.Stores))
+	format.Fprintf(i.stdout, "%s is valid: root of kind %s, %d entries in %d stores\n", i.configPath, c.Root.Kind, c.CountEntries(), len(c.Stores))
 	return nil
 }
 

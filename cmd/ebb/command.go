@@ -2,15 +2,13 @@ package main
 
 import (
 	"errors"
-	"flag"
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -60,15 +58,15 @@ func usage(args []string) int {
 	if asked {
 		out, status = os.Stdout, exitDone
 	} else if len(args) > 0 {
-		fmt.Fprintf(out, "ebb: there is no command %s\n\n", kmsg.Quote(args[0]))
+		format.Fprintf(out, "ebb: there is no command %s\n\n", kmsg.Quote(args[0]))
 	}
-	fmt.Fprint(out, "ebb gives this machine a root file system that is new at every boot.\n\nUsage: ebb COMMAND [flags]\n\n")
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	format.Fprint(out, "ebb gives this machine a root file system that is new at every boot.\n\nUsage: ebb COMMAND [flags]\n\n")
+	var t table
 	for _, c := range commands() {
-		fmt.Fprintf(table, "  %s\t%s\t(%s)\n", strings.TrimSpace(c.name+" "+c.args), c.summary, c.where)
+		t.row("  "+strings.TrimSpace(c.name+" "+c.args), c.summary, "("+c.where+")")
 	}
-	table.Flush()
-	fmt.Fprint(out, "\nebb COMMAND -h tells its flags. Exit status: 0 done, 1 failed or problems found, 2 usage or config.\n")
+	t.print(out)
+	format.Fprint(out, "\nebb COMMAND -h tells its flags. Exit status: 0 done, 1 failed or problems found, 2 usage or config.\n")
 	return status
 }
 
@@ -88,42 +86,29 @@ type invocation struct {
 var errHelp = errors.New("help was asked for")
 
 // flags returns the flag set of the command, with the shared flags in it.
-func (i *invocation) flags() *flag.FlagSet {
-	f := flag.NewFlagSet("ebb "+i.command.name, flag.ContinueOnError)
-	f.SetOutput(io.Discard)
+func (i *invocation) flags() *flagSet {
+	f := &flagSet{}
 	f.StringVar(&i.configPath, "config", config.DefaultPath, "the config `FILE`")
 	f.StringVar(&i.runDir, "run-dir", "/run/ebb", "the `DIR` of the boot record")
 	return f
 }
 
-// parse reads the flags, wherever they stand among the arguments, and returns
-// the arguments. At most most of them are allowed, any number if it is -1.
-func (i *invocation) parse(f *flag.FlagSet, args []string, least, most int) (rest []string, err error) {
-	for {
-		if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
-			i.help(f)
-			return nil, errHelp
-		} else if err != nil {
-			return nil, &usageError{err.Error()}
-		}
-		parsed := len(args) - f.NArg()
-		literal := parsed > 0 && args[parsed-1] == "--"
-		if args = f.Args(); len(args) == 0 || literal {
-			break
-		}
-		rest, args = append(rest, args[0]), args[1:]
+// parse reads the flags and returns the arguments. At most most of them are
+// allowed, any number if it is -1.
+func (i *invocation) parse(f *flagSet, args []string, least, most int) ([]string, error) {
+	rest, err := f.parse(args)
+	if errors.Is(err, errHelp) {
+		c := i.command
+		format.Fprintf(i.stdout, "Usage: ebb %s [flags] %s\n\n%s (%s)\n\nFlags:\n", c.name, c.args, c.summary, c.where)
+		f.help(i.stdout)
 	}
-	rest = append(rest, args...)
+	if err != nil {
+		return nil, err
+	}
 	if len(rest) < least || most >= 0 && len(rest) > most {
-		return nil, &usageError{fmt.Sprintf("%d arguments, usage: ebb %s %s", len(rest), i.command.name, i.command.args)}
+		return nil, &usageError{format.Sprintf("%d arguments, usage: ebb %s %s", len(rest), i.command.name, i.command.args)}
 	}
 	return rest, nil
-}
-
-func (i *invocation) help(f *flag.FlagSet) {
-	fmt.Fprintf(i.stdout, "Usage: %s [flags] %s\n\n%s (%s)\n\nFlags:\n", f.Name(), i.command.args, i.command.summary, i.command.where)
-	f.SetOutput(i.stdout)
-	f.PrintDefaults()
 }
 
 // config reads the config.

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/ebb-nix/ebb/doctor"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 )
 
@@ -48,12 +47,12 @@ func (i *invocation) printFindings(findings []doctor.Finding) {
 		if f.Level == doctor.Fault {
 			level = paint.bad(level)
 		}
-		fmt.Fprintf(i.stdout, "%s: %s\n", level, kmsg.Quote(f.Text))
+		format.Fprintf(i.stdout, "%s: %s\n", level, kmsg.Quote(f.Text))
 		for _, line := range f.Type {
-			fmt.Fprintf(i.stdout, "    %s\n", kmsg.Quote(line))
+			format.Fprintf(i.stdout, "    %s\n", kmsg.Quote(line))
 		}
 	}
 	if doctor.Sound(findings) {
-		fmt.Fprintln(i.stdout, paint.good("No fault was found."))
+		format.Fprintln(i.stdout, paint.good("No fault was found."))
 	}
 }

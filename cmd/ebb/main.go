@@ -5,15 +5,15 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"runtime/debug"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -36,14 +36,15 @@ func main() {
 func run(args []string) (status int) {
 	c, rest := findCommand(args)
 	if c != nil && c.where == "initrd" {
-		prepareMemory()
+		moveToHugePage()
 	}
 	log := kmsg.New(isVerbose())
 	defer log.Flush()
 	defer func() {
 		if p := recover(); p != nil {
 			log.Log(kmsg.Critical, "this is a bug in ebb, please report it: %v", p)
-			log.Log(kmsg.Critical, "%s", debug.Stack())
+			stack := make([]byte, 16<<10)
+			log.Log(kmsg.Critical, "%s", stack[:runtime.Stack(stack, false)])
 			status = exitFailed
 		}
 	}()
@@ -80,7 +81,7 @@ func report(log *kmsg.Logger, c *command, err error) int {
 	case errors.Is(err, errProblems):
 		return exitFailed
 	case errors.As(err, &misuse):
-		fmt.Fprintf(os.Stderr, "ebb %s: %s\nebb %s -h tells more\n", c.name, misuse.reason, c.name)
+		format.Fprintf(os.Stderr, "ebb %s: %s\nebb %s -h tells more\n", c.name, misuse.reason, c.name)
 		return exitUsage
 	case errors.As(err, &problems):
 		for _, p := range problems {

@@ -1,23 +1,10 @@
 package main
 
 import (
-	"runtime/debug"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// memoryLimit is what a command of the initrd may use before the collector
-// begins. It takes thousands of entries to get there.
-const memoryLimit = 12 << 20
-
-// prepareMemory sets the process up for the initrd, where memory is scarce and
-// a run takes milliseconds.
-func prepareMemory() {
-	debug.SetGCPercent(-1)
-	debug.SetMemoryLimit(memoryLimit)
-	moveToHugePage()
-}
 
 const (
 	hugePage = 2 << 20 // on x86-64, and on ARM with pages of 4 KiB

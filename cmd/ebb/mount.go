@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 func runMount(i *invocation, args []string) error {
@@ -37,7 +37,7 @@ func runMount(i *invocation, args []string) error {
 	}
 	for _, e := range entries.Plan().Entries {
 		for _, step := range e.Steps {
-			fmt.Fprintln(i.stdout, step)
+			format.Fprintln(i.stdout, step)
 		}
 	}
 	return nil

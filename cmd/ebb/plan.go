@@ -2,11 +2,11 @@ package main
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -64,7 +64,7 @@ func (p *plan) addEntries(report mounts.Report) {
 	p.Entries = append(p.Entries, report.Entries...)
 	for _, e := range report.Entries {
 		if !e.OK() {
-			p.Problems = append(p.Problems, initrd.Problem{Text: fmt.Sprintf("entry %s of store %s: %s", e.Path, e.Store, e.Reason)})
+			p.Problems = append(p.Problems, initrd.Problem{Text: format.Sprintf("entry %s of store %s: %s", e.Path, e.Store, e.Reason)})
 		}
 	}
 	for _, note := range report.Notes {
@@ -77,23 +77,23 @@ func (i *invocation) printPlan(p *plan) error {
 		return printJSON(i.stdout, p)
 	}
 	colours := newPalette(i.stdout)
-	fmt.Fprintln(i.stdout, colours.bold("Rollback"))
+	format.Fprintln(i.stdout, colours.bold("Rollback"))
 	for _, step := range p.Rollback.Steps {
-		fmt.Fprintf(i.stdout, "  %s\n", step)
+		format.Fprintf(i.stdout, "  %s\n", step)
 	}
 	if len(p.Rollback.Steps) == 0 && p.Rollback.Refused == "" {
-		fmt.Fprintln(i.stdout, "  nothing to do")
+		format.Fprintln(i.stdout, "  nothing to do")
 	}
-	fmt.Fprintln(i.stdout, colours.bold("Entries"))
+	format.Fprintln(i.stdout, colours.bold("Entries"))
 	steps := 0
 	for _, e := range p.Entries {
 		for _, step := range e.Steps {
-			fmt.Fprintf(i.stdout, "  %s\n", step)
+			format.Fprintf(i.stdout, "  %s\n", step)
 			steps++
 		}
 	}
 	if steps == 0 {
-		fmt.Fprintln(i.stdout, "  nothing to do")
+		format.Fprintln(i.stdout, "  nothing to do")
 	}
 	i.printProblems(colours, p.Problems)
 	return nil

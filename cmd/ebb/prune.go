@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"text/tabwriter"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -14,6 +12,7 @@ import (
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/roots"
 )
@@ -62,7 +61,7 @@ func runPrune(i *invocation, args []string) error {
 // archiveOf returns the root of a config that has an archive.
 func archiveOf(cfg *config.Config) (*config.Root, error) {
 	if cfg.Root.Kind != config.KindBtrfs {
-		return nil, fmt.Errorf("a root of kind %s has no archive", cfg.Root.Kind)
+		return nil, format.Errorf("a root of kind %s has no archive", cfg.Root.Kind)
 	}
 	return &cfg.Root, nil
 }
@@ -161,22 +160,22 @@ func (p *prune) print(report *roots.Report) error {
 		return printJSON(p.stdout, report)
 	}
 	if len(report.Verdicts) == 0 {
-		fmt.Fprintln(p.stdout, "The archive is empty.")
+		format.Fprintln(p.stdout, "The archive is empty.")
 		return nil
 	}
-	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NUMBER\tVERDICT\tWHY\t")
+	var t table
+	t.row("NUMBER", "VERDICT", "WHY")
 	short := report.FreePercent < p.root.Keep.MinFreePercent
 	for _, v := range report.Verdicts {
-		fmt.Fprintf(table, "%d\t%s\t%s\t\n", v.Number, p.verdict(v, report, short), kmsg.Quote(v.Reason))
+		t.row(format.Sprint(v.Number), p.verdict(v, report, short), kmsg.Quote(v.Reason))
 	}
-	table.Flush()
-	fmt.Fprintf(p.stdout, "\n%d %% of the space is free, %d %% is wanted.\n", report.FreePercent, p.root.Keep.MinFreePercent)
+	t.print(p.stdout)
+	format.Fprintf(p.stdout, "\n%d %% of the space is free, %d %% is wanted.\n", report.FreePercent, p.root.Keep.MinFreePercent)
 	switch {
 	case p.dryRun:
-		fmt.Fprintln(p.stdout, "Nothing was changed; ebb prune deletes what goes.")
+		format.Fprintln(p.stdout, "Nothing was changed; ebb prune deletes what goes.")
 	case report.Short:
-		fmt.Fprintln(p.stdout, "Nothing more may go: ebb roots unpin, a lower keep.count, or less data elsewhere would help.")
+		format.Fprintln(p.stdout, "Nothing more may go: ebb roots unpin, a lower keep.count, or less data elsewhere would help.")
 	}
 	return nil
 }

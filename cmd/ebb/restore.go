@@ -2,8 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -11,6 +10,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
@@ -55,7 +55,7 @@ func runRestore(i *invocation, args []string) error {
 		case *to != "":
 			return *to
 		case *intoStore:
-			return filepath.Join(*root, storeOf(cfg, p))
+			return path.Join(*root, storeOf(cfg, p))
 		}
 		return *root
 	}
@@ -110,7 +110,7 @@ func (i *invocation) restore(r *roots.Restore, top int, paths []string, target f
 		if err == nil {
 			r.Target = fd
 			var result *roots.Restored
-			if result, err = r.Path(filepath.Clean(p)); err == nil {
+			if result, err = r.Path(path.Clean(p)); err == nil {
 				results = append(results, result)
 				i.printRestored(result, dir)
 			}
@@ -134,15 +134,15 @@ func (i *invocation) printRestored(r *roots.Restored, dir string) {
 	if i.dryRun {
 		verb = "would be restored"
 	}
-	line := fmt.Sprintf("%s %s from root %d", filepath.Join(dir, r.Target), verb, r.From)
+	line := format.Sprintf("%s %s from root %d", path.Join(dir, r.Target), verb, r.From)
 	if !i.dryRun {
-		line += fmt.Sprintf(": %d files, %d bytes shared, %d copied", r.Stats.Files, r.Stats.Shared, r.Stats.Copied)
+		line += format.Sprintf(": %d files, %d bytes shared, %d copied", r.Stats.Files, r.Stats.Shared, r.Stats.Copied)
 	}
 	if r.Backup != "" {
-		line += "; what was there is " + filepath.Join(dir, r.Backup)
+		line += "; what was there is " + path.Join(dir, r.Backup)
 	}
 	if r.Stats.Skipped > 0 {
-		line += fmt.Sprintf("; %d sockets or devices left out", r.Stats.Skipped)
+		line += format.Sprintf("; %d sockets or devices left out", r.Stats.Skipped)
 	}
-	fmt.Fprintln(i.stdout, kmsg.Quote(line))
+	format.Fprintln(i.stdout, kmsg.Quote(line))
 }

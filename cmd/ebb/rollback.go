@@ -1,6 +1,6 @@
 package main
 
-import "fmt"
+import "github.com/ebb-nix/ebb/internal/format"
 
 func runRollback(i *invocation, args []string) error {
 	f := i.flags()
@@ -21,7 +21,7 @@ func runRollback(i *invocation, args []string) error {
 		}
 		lines, err := host.PlanRollback(cfg)
 		for _, line := range lines {
-			fmt.Fprintln(i.stdout, line)
+			format.Fprintln(i.stdout, line)
 		}
 		return err
 	}

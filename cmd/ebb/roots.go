@@ -1,18 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/roots"
 )
@@ -90,11 +88,11 @@ func findVerb(args []string) (verb archiveVerb, rest []string, err error) {
 			continue
 		}
 		if len(rest) < v.least || v.most >= 0 && len(rest) > v.most {
-			return v, nil, &usageError{fmt.Sprintf("%d arguments for %s", len(rest), name)}
+			return v, nil, &usageError{format.Sprintf("%d arguments for %s", len(rest), name)}
 		}
 		return v, rest, nil
 	}
-	return verb, nil, &usageError{fmt.Sprintf("%s is none of %s", kmsg.Quote(name), strings.Join(known, ", "))}
+	return verb, nil, &usageError{format.Sprintf("%s is none of %s", kmsg.Quote(name), strings.Join(known, ", "))}
 }
 
 // parseNumber reads the number of an archived root, with or without the zeros
@@ -102,7 +100,7 @@ func findVerb(args []string) (verb archiveVerb, rest []string, err error) {
 func parseNumber(text string) (uint64, error) {
 	number, err := strconv.ParseUint(text, 10, 63)
 	if err != nil || number == 0 {
-		return 0, &usageError{fmt.Sprintf("%s is not the number of an archived root", kmsg.Quote(text))}
+		return 0, &usageError{format.Sprintf("%s is not the number of an archived root", kmsg.Quote(text))}
 	}
 	return number, nil
 }
@@ -111,7 +109,7 @@ func parseNumber(text string) (uint64, error) {
 // run.
 func (a *archiveCommand) change(text string, work func(top int) error) error {
 	if a.dryRun {
-		fmt.Fprintf(a.stdout, "would be %s\n", text)
+		format.Fprintf(a.stdout, "would be %s\n", text)
 		return nil
 	}
 	a.log.Log(kmsg.Info, "%s", text)
@@ -124,7 +122,7 @@ func (a *archiveCommand) pin(args []string) error {
 		return err
 	}
 	why := strings.Join(args[1:], " ")
-	return a.change(fmt.Sprintf("pinning root %d", number), func(top int) error {
+	return a.change(format.Sprintf("pinning root %d", number), func(top int) error {
 		return roots.SetPin(top, a.root.Archive, number, why)
 	})
 }
@@ -134,7 +132,7 @@ func (a *archiveCommand) unpin(args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.change(fmt.Sprintf("unpinning root %d", number), func(top int) error {
+	return a.change(format.Sprintf("unpinning root %d", number), func(top int) error {
 		return roots.RemovePin(top, a.root.Archive, number)
 	})
 }
@@ -151,11 +149,11 @@ func (a *archiveCommand) delete(args []string) error {
 		numbers[n] = number
 	}
 	if !a.dryRun && !a.yes {
-		if err := a.ask(fmt.Sprintf("Delete the archived roots %v for good?", numbers)); err != nil {
+		if err := a.ask(format.Sprintf("Delete the archived roots %v for good?", numbers)); err != nil {
 			return err
 		}
 	}
-	return a.change(fmt.Sprintf("deleting the roots %v", numbers), func(top int) error { return a.deleteRoots(top, numbers) })
+	return a.change(format.Sprintf("deleting the roots %v", numbers), func(top int) error { return a.deleteRoots(top, numbers) })
 }
 
 func (a *archiveCommand) deleteRoots(top int, numbers []uint64) error {
@@ -177,7 +175,7 @@ func (a *archiveCommand) deleteRoots(top int, numbers []uint64) error {
 	for _, number := range numbers {
 		for _, r := range list {
 			if r.Number == number && r.Pin != nil {
-				return fmt.Errorf("root %d is pinned (%s): ebb roots unpin %d gives it back", number, r.Pin.Why, number)
+				return format.Errorf("root %d is pinned (%s): ebb roots unpin %d gives it back", number, r.Pin.Why, number)
 			}
 		}
 		if err := remover.Trash(number, a.damaged); err != nil {
@@ -193,9 +191,10 @@ func (a *archiveCommand) ask(question string) error {
 	if !isTerminal(os.Stdin) {
 		return &usageError{"nobody is there to confirm it: --yes does it without a question"}
 	}
-	fmt.Fprintf(a.stdout, "%s [y/N] ", question)
-	answer, err := bufio.NewReader(os.Stdin).ReadString('\n')
-	if err != nil || strings.ToLower(strings.TrimSpace(answer)) != "y" {
+	format.Fprintf(a.stdout, "%s [y/N] ", question)
+	answer := make([]byte, 64) // a terminal gives a line at a time
+	n, err := os.Stdin.Read(answer)
+	if err != nil || strings.ToLower(strings.TrimSpace(string(answer[:n]))) != "y" {
 		return errors.New("nothing was deleted")
 	}
 	return nil
@@ -207,19 +206,19 @@ func (a *archiveCommand) mount(args []string) error {
 		return err
 	}
 	if a.dryRun {
-		fmt.Fprintf(a.stdout, "would be mounting root %d on %s\n", number, kmsg.Quote(args[1]))
+		format.Fprintf(a.stdout, "would be mounting root %d on %s\n", number, kmsg.Quote(args[1]))
 		return nil
 	}
 	if err := initrd.MountArchived(a.root, number, a.subvolume, args[1]); err != nil {
 		return err
 	}
-	fmt.Fprintf(a.stdout, "Root %d is on %s, read-only. ebb roots umount %s takes it away.\n", number, kmsg.Quote(args[1]), kmsg.Quote(args[1]))
+	format.Fprintf(a.stdout, "Root %d is on %s, read-only. ebb roots umount %s takes it away.\n", number, kmsg.Quote(args[1]), kmsg.Quote(args[1]))
 	return nil
 }
 
 func (a *archiveCommand) unmount(args []string) error {
 	if a.dryRun {
-		fmt.Fprintf(a.stdout, "would be unmounting %s\n", kmsg.Quote(args[0]))
+		format.Fprintf(a.stdout, "would be unmounting %s\n", kmsg.Quote(args[0]))
 		return nil
 	}
 	return initrd.UnmountArchived(a.root, args[0])
@@ -246,11 +245,11 @@ func (a *archiveCommand) list([]string) error {
 
 func (i *invocation) printRoots(archive string, list []roots.Root) {
 	if len(list) == 0 {
-		fmt.Fprintf(i.stdout, "No root has been archived in %q yet.\n", archive)
+		format.Fprintf(i.stdout, "No root has been archived in %q yet.\n", archive)
 		return
 	}
-	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NUMBER\tARCHIVED\tBOOTED\tKERNEL\tSUBVOLUMES\t")
+	var t table
+	t.row("NUMBER", "ARCHIVED", "BOOTED", "KERNEL", "SUBVOLUMES")
 	for _, r := range list {
 		archived, booted, kernel := "?", "?", "?"
 		if r.Info != nil {
@@ -259,9 +258,9 @@ func (i *invocation) printRoots(archive string, list []roots.Root) {
 				booted, kernel = shortTime(r.Info.Previous.Time), r.Info.Previous.Kernel
 			}
 		}
-		fmt.Fprintf(table, "%d\t%s\t%s\t%s\t%s\t\n", r.Number, archived, booted, kernel, describeSubvolumes(r))
+		t.row(format.Sprint(r.Number), archived, booted, kernel, describeSubvolumes(r))
 	}
-	table.Flush()
+	t.print(i.stdout)
 }
 
 func describeSubvolumes(r roots.Root) string {

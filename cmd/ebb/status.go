@@ -1,11 +1,9 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
-
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -70,20 +68,20 @@ func (i *invocation) printStatus(s *initrd.Status, all bool) {
 	p := newPalette(i.stdout)
 	verdict := p.good("all is well")
 	if !s.OK {
-		verdict = p.bad(fmt.Sprintf("%d problems", len(s.Problems)))
+		verdict = p.bad(format.Sprintf("%d problems", len(s.Problems)))
 		if len(s.Problems) == 1 {
 			verdict = p.bad("1 problem")
 		}
 	}
-	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(table, "%s\t%s\n", "ebb", verdict)
-	fmt.Fprintf(table, "root\t%s\n", describeRoot(s))
-	fmt.Fprintf(table, "old root\t%s\n", describeOldRoot(s))
-	fmt.Fprintf(table, "entries\t%s\n", describeEntries(s))
+	var t table
+	t.row("ebb", verdict)
+	t.row("root", describeRoot(s))
+	t.row("old root", describeOldRoot(s))
+	t.row("entries", describeEntries(s))
 	if s.Record != nil && s.Record.Rollback != nil && s.Record.Mount != nil {
-		fmt.Fprintf(table, "time\trollback %.3f s, entries %.3f s\n", s.Record.Rollback.Seconds, s.Record.Mount.Seconds)
+		t.row("time", format.Sprintf("rollback %.3f s, entries %.3f s", s.Record.Rollback.Seconds, s.Record.Mount.Seconds))
 	}
-	table.Flush()
+	t.print(i.stdout)
 	i.printProblems(p, s.Problems)
 	i.printEntries(p, s, all)
 }
@@ -99,9 +97,9 @@ func describeRoot(s *initrd.Status) string {
 	case !s.Root.Fresh:
 		return s.Root.Kind + ", NOT fresh"
 	}
-	text := fmt.Sprintf("fresh, subvolume %s (id %d)", s.Root.Subvolume, s.Root.ID)
+	text := format.Sprintf("fresh, subvolume %s (id %d)", s.Root.Subvolume, s.Root.ID)
 	if s.Record.Rollback.CopyOf > 0 {
-		text += fmt.Sprintf(", a copy of archived root %d", s.Record.Rollback.CopyOf)
+		text += format.Sprintf(", a copy of archived root %d", s.Record.Rollback.CopyOf)
 	}
 	return text
 }
@@ -110,7 +108,7 @@ func describeOldRoot(s *initrd.Status) string {
 	if s.Root.Archived == "" {
 		return "none was archived in this boot"
 	}
-	return fmt.Sprintf("%s (number %d)", s.Root.Archived, s.Record.Rollback.Sequence)
+	return format.Sprintf("%s (number %d)", s.Root.Archived, s.Record.Rollback.Sequence)
 }
 
 func describeEntries(s *initrd.Status) string {
@@ -118,7 +116,7 @@ func describeEntries(s *initrd.Status) string {
 	for _, e := range s.Entries {
 		count[e.State]++
 	}
-	text := fmt.Sprintf("%d in place", count[mounts.InPlace]+count[mounts.Already])
+	text := format.Sprintf("%d in place", count[mounts.InPlace]+count[mounts.Already])
 	for _, other := range []struct {
 		state mounts.State
 		text  string
@@ -131,7 +129,7 @@ func describeEntries(s *initrd.Status) string {
 		{mounts.Failed, "FAILED"},
 	} {
 		if n := count[other.state]; n > 0 {
-			text += fmt.Sprintf(", %d %s", n, other.text)
+			text += format.Sprintf(", %d %s", n, other.text)
 		}
 	}
 	return text
@@ -141,11 +139,11 @@ func (i *invocation) printProblems(p palette, problems []initrd.Problem) {
 	if len(problems) == 0 {
 		return
 	}
-	fmt.Fprintf(i.stdout, "\n%s\n", p.bold("Problems"))
+	format.Fprintf(i.stdout, "\n%s\n", p.bold("Problems"))
 	for _, problem := range problems {
-		fmt.Fprintf(i.stdout, "  %s %s\n", p.bad("!"), kmsg.Quote(problem.Text))
+		format.Fprintf(i.stdout, "  %s %s\n", p.bad("!"), kmsg.Quote(problem.Text))
 		if problem.Hint != "" {
-			fmt.Fprintf(i.stdout, "    %s\n", kmsg.Quote(problem.Hint))
+			format.Fprintf(i.stdout, "    %s\n", kmsg.Quote(problem.Hint))
 		}
 	}
 }
@@ -156,18 +154,18 @@ func (i *invocation) printEntries(p palette, s *initrd.Status, all bool) {
 	const glance = 20
 	if len(s.Entries) == 0 || (!all && len(s.Entries) > glance) {
 		if len(s.Entries) > glance {
-			fmt.Fprintf(i.stdout, "\nebb status --all lists all %d entries.\n", len(s.Entries))
+			format.Fprintf(i.stdout, "\nebb status --all lists all %d entries.\n", len(s.Entries))
 		}
 		return
 	}
-	fmt.Fprintln(i.stdout)
-	table := tabwriter.NewWriter(i.stdout, 0, 0, 2, ' ', 0)
+	format.Fprintln(i.stdout)
+	var t table
 	for _, e := range s.Entries {
 		state := p.good(string(e.State))
 		if !e.OK() {
 			state = p.bad(string(e.State))
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", state, kmsg.Quote(e.Path), e.How, kmsg.Quote(e.Store))
+		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store))
 	}
-	table.Flush()
+	t.print(i.stdout)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os/signal"
 	"path"
 	"slices"
@@ -11,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/service"
 	"github.com/ebb-nix/ebb/mounts"
@@ -65,7 +65,7 @@ func checkSyncPaths(cfg *config.Config, paths []string) error {
 	for n, p := range paths {
 		paths[n] = path.Clean(p)
 		if !slices.Contains(known, paths[n]) {
-			return &usageError{fmt.Sprintf("%s is no \"sync\" entry; there are: %s", kmsg.Quote(p), strings.Join(known, ", "))}
+			return &usageError{format.Sprintf("%s is no \"sync\" entry; there are: %s", kmsg.Quote(p), strings.Join(known, ", "))}
 		}
 	}
 	return nil
@@ -102,11 +102,11 @@ func (i *invocation) reportSync(report mounts.Report) error {
 		}
 	} else {
 		for _, e := range report.Entries {
-			line := fmt.Sprintf("%-10s %s", e.State, kmsg.Quote(e.Path))
+			line := format.Sprintf("%-10s %s", e.State, kmsg.Quote(e.Path))
 			if e.Reason != "" {
 				line += " (" + kmsg.Quote(e.Reason) + ")"
 			}
-			fmt.Fprintln(i.stdout, line)
+			format.Fprintln(i.stdout, line)
 		}
 	}
 	if i.logSync(report) > 0 {

@@ -1,9 +1,9 @@
 package main
 
-import (
-	"fmt"
-	"runtime/debug"
-)
+import "github.com/ebb-nix/ebb/internal/format"
+
+// version is set by the linker (-X main.version=...), to a release or a commit.
+var version = "(built by hand)"
 
 func runVersion(i *invocation, args []string) error {
 	f := i.flags()
@@ -14,17 +14,8 @@ func runVersion(i *invocation, args []string) error {
 	if i.json {
 		return printJSON(i.stdout, struct {
 			Version string `json:"version"`
-		}{version()})
+		}{version})
 	}
-	fmt.Fprintln(i.stdout, "ebb", version())
+	format.Fprintln(i.stdout, "ebb", version)
 	return nil
-}
-
-// version is what the Go tool knows of the source: a release, or a commit.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown)"
-	}
-	return info.Main.Version
 }

@@ -2,10 +2,10 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -45,7 +45,7 @@ func Copy(from, toDir int, name string, o Options) (int, Stats, error) {
 	}
 	fd, err := c.copyTop(from, toDir, name)
 	if err != nil {
-		return -1, c.stats, fmt.Errorf("copy to %q: %w", name, err)
+		return -1, c.stats, format.Errorf("copy to %q: %w", name, err)
 	}
 	return fd, c.stats, nil
 }
@@ -78,7 +78,7 @@ func (c *copier) copyTop(from, toDir int, name string) (int, error) {
 	case status.IsRegular():
 		return c.copyTopFile(from, &status, toDir, name)
 	}
-	return -1, fmt.Errorf("is a %s, neither a directory nor a regular file", status.TypeName())
+	return -1, format.Errorf("is a %s, neither a directory nor a regular file", status.TypeName())
 }
 
 func (c *copier) copyTopDirectory(from int, status *sys.Status, toDir int, name string) (int, error) {
@@ -128,7 +128,7 @@ func (c *copier) copyTopFile(from int, status *sys.Status, toDir int, name strin
 // count counts one more file.
 func (c *copier) count() error {
 	if limit := c.options.Limit.Files; limit > 0 && c.stats.Files >= limit {
-		return fmt.Errorf("%w: more than %d files", ErrTooLarge, limit)
+		return format.Errorf("%w: more than %d files", ErrTooLarge, limit)
 	}
 	c.stats.Files++
 	return nil
@@ -138,7 +138,7 @@ func (c *copier) count() error {
 func (c *copier) spend(bytes int64) error {
 	limit := c.options.Limit.Copied
 	if limit > 0 && c.stats.Copied+uint64(bytes) > limit {
-		return fmt.Errorf("%w: more than %d bytes to copy", ErrTooLarge, limit)
+		return format.Errorf("%w: more than %d bytes to copy", ErrTooLarge, limit)
 	}
 	c.stats.Copied += uint64(bytes)
 	return nil

@@ -2,10 +2,10 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -25,7 +25,7 @@ func (c *copier) copyData(source, target int, size int64) error {
 		return nil
 	}
 	if err := sys.Retry(func() error { return unix.Ftruncate(target, size) }); err != nil {
-		return fmt.Errorf("truncate: %w", err)
+		return format.Errorf("truncate: %w", err)
 	}
 	for offset := int64(0); offset < size; {
 		start, end, err := nextData(source, offset, size)
@@ -59,7 +59,7 @@ func (c *copier) share(source, target int) (bool, error) {
 	case errors.Is(err, unix.EINVAL), errors.Is(err, unix.ETXTBSY), errors.Is(err, unix.EPERM):
 		return false, nil
 	}
-	return false, fmt.Errorf("FICLONE: %w", err)
+	return false, format.Errorf("FICLONE: %w", err)
 }
 
 // nextData returns the next range of data from offset on; where there is only
@@ -73,11 +73,11 @@ func nextData(fd int, offset, size int64) (start, end int64, err error) {
 		return offset, size, nil // a file system that knows nothing of holes
 	}
 	if err != nil {
-		return 0, 0, fmt.Errorf("seek data: %w", err)
+		return 0, 0, format.Errorf("seek data: %w", err)
 	}
 	end, err = unix.Seek(fd, start, unix.SEEK_HOLE)
 	if err != nil {
-		return 0, 0, fmt.Errorf("seek hole: %w", err)
+		return 0, 0, format.Errorf("seek hole: %w", err)
 	}
 	return min(start, size), min(end, size), nil
 }
@@ -123,7 +123,7 @@ func (c *copier) readAndWrite(source, target int, offset int64, want int) (int, 
 		n, err = unix.Pread(source, buffer, offset)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("read: %w", err)
+		return 0, format.Errorf("read: %w", err)
 	}
 	for done := 0; done < n; {
 		w, err := unix.Pwrite(target, buffer[done:n], offset+int64(done))
@@ -131,7 +131,7 @@ func (c *copier) readAndWrite(source, target int, offset int64, want int) (int, 
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("write: %w", err)
+			return 0, format.Errorf("write: %w", err)
 		}
 		done += w
 	}

@@ -2,11 +2,11 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -97,7 +97,7 @@ func setFileTimes(fd int, status *sys.Status) error {
 		err = unix.UtimesNanoAt(unix.AT_FDCWD, sys.DescriptorPath(fd), times(status), 0)
 	}
 	if err != nil {
-		return fmt.Errorf("set times: %w", err)
+		return format.Errorf("set times: %w", err)
 	}
 	return nil
 }
@@ -105,7 +105,7 @@ func setFileTimes(fd int, status *sys.Status) error {
 func setTimes(dirFd int, name string, status *sys.Status) error {
 	err := sys.Retry(func() error { return unix.UtimesNanoAt(dirFd, name, times(status), unix.AT_SYMLINK_NOFOLLOW) })
 	if err != nil {
-		return fmt.Errorf("set times: %w", err)
+		return format.Errorf("set times: %w", err)
 	}
 	return nil
 }

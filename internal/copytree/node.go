@@ -2,11 +2,11 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -34,7 +34,7 @@ func (c *copier) copyNode(f *frame, name string, status *sys.Status) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("%q: %w", name, err)
+		return format.Errorf("%q: %w", name, err)
 	}
 	if status.Nlink > 1 {
 		c.links[inode{status.Device, status.Inode}] = c.path(name)
@@ -65,7 +65,7 @@ func (c *copier) linkAgain(f *frame, name string, status *sys.Status) (bool, err
 	}
 	defer unix.Close(dirFd)
 	if err := sys.Retry(func() error { return unix.Linkat(dirFd, oldName, f.target, name, 0) }); err != nil {
-		return false, fmt.Errorf("link %q to %q: %w", name, first, err)
+		return false, format.Errorf("link %q to %q: %w", name, first, err)
 	}
 	return true, nil
 }
@@ -87,7 +87,7 @@ func (c *copier) copyFile(f *frame, name string, status *sys.Status) error {
 		return err
 	}
 	if !opened.IsRegular() {
-		return fmt.Errorf("became a %s while it was copied", opened.TypeName())
+		return format.Errorf("became a %s while it was copied", opened.TypeName())
 	}
 	*status = opened
 	target, err := sys.CreateComponent(f.target, name, unix.O_RDWR, 0o600)
@@ -158,7 +158,7 @@ func (c *copier) copySpecial(f *frame, name string, status *sys.Status) error {
 	}
 	mode := uint32(status.Type()) | 0o600
 	if err := sys.Retry(func() error { return unix.Mknodat(f.target, name, mode, int(status.Rdev)) }); err != nil {
-		return fmt.Errorf("mknod: %w", err)
+		return format.Errorf("mknod: %w", err)
 	}
 	if err := c.ownNode(f, name, status); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (c *copier) copySpecial(f *frame, name string, status *sys.Status) error {
 	// Not following links does not matter here: the directory is root's
 	// alone, and fchmodat(2) could not do it before Linux 6.6.
 	if err := sys.Retry(func() error { return unix.Fchmodat(f.target, name, status.Permissions(), 0) }); err != nil {
-		return fmt.Errorf("chmod: %w", err)
+		return format.Errorf("chmod: %w", err)
 	}
 	c.copyNodeXattrs(f, name)
 	return setTimes(f.target, name, status)
@@ -177,7 +177,7 @@ func (c *copier) ownNode(f *frame, name string, status *sys.Status) error {
 		return unix.Fchownat(f.target, name, int(status.UID), int(status.GID), unix.AT_SYMLINK_NOFOLLOW)
 	})
 	if err != nil {
-		return fmt.Errorf("chown: %w", err)
+		return format.Errorf("chown: %w", err)
 	}
 	return nil
 }

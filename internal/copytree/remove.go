@@ -2,10 +2,10 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -36,7 +36,7 @@ func isNotEmpty(err error) bool {
 func removeOpen(top, dirFd int, name string) error {
 	r := &remover{entries: make([]byte, entriesSize)}
 	if err := r.empty(top); err != nil {
-		return fmt.Errorf("remove %q: %w", name, err)
+		return format.Errorf("remove %q: %w", name, err)
 	}
 	return sys.Remove(dirFd, name)
 }
@@ -109,7 +109,7 @@ func (r *remover) down(fd int, name string) (int, error) {
 	}
 	nextStatus, err := sys.Stat(next)
 	if err == nil && nextStatus.MountID != r.mount {
-		err = fmt.Errorf("%q is a mount point", name)
+		err = format.Errorf("%q is a mount point", name)
 	}
 	unix.Close(fd)
 	r.above = append(r.above, removeFrame{status: status, name: name})

@@ -2,11 +2,11 @@ package copytree
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -122,7 +122,7 @@ func (f *frame) reopen(below *frame) (err error) {
 func openParent(fd int, want *sys.Status) (int, error) {
 	parent, err := unix.Openat(fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("open parent directory: %w", err)
+		return -1, format.Errorf("open parent directory: %w", err)
 	}
 	status, err := sys.Stat(parent)
 	if err == nil && !status.SameInode(want) {
@@ -198,7 +198,7 @@ func (c *copier) copyNames(f *frame) error {
 		if status.IsDirectory() {
 			// A directory full of directories is bounded, too.
 			if limit := c.options.Limit.Files; limit > 0 && c.stats.Files+uint64(len(f.below)) >= limit {
-				return fmt.Errorf("%w: more than %d files", ErrTooLarge, limit)
+				return format.Errorf("%w: more than %d files", ErrTooLarge, limit)
 			}
 			f.below = append(f.below, name)
 			return nil
@@ -213,7 +213,7 @@ const entriesSize = 32 << 10
 // eachName calls do for every name in the directory fd.
 func eachName(fd int, entries []byte, do func(name string) error) error {
 	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
-		return fmt.Errorf("rewind directory: %w", err)
+		return format.Errorf("rewind directory: %w", err)
 	}
 	for {
 		n, err := unix.Getdents(fd, entries)
@@ -221,7 +221,7 @@ func eachName(fd int, entries []byte, do func(name string) error) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("getdents: %w", err)
+			return format.Errorf("getdents: %w", err)
 		}
 		if n <= 0 {
 			return nil

@@ -2,9 +2,10 @@ package jsontext
 
 import (
 	"encoding"
-	"fmt"
 	"reflect"
 	"strconv"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // maxDepth bounds the nesting of what Unmarshal reads; ebb's own texts have
@@ -51,7 +52,7 @@ func (d *decoder) set(v reflect.Value, value any) error {
 	case *Object:
 		switch {
 		case len(value.Repeated) > 0:
-			return fmt.Errorf("member %q stands there twice", value.Repeated[0])
+			return format.Errorf("member %q stands there twice", value.Repeated[0])
 		case v.Kind() == reflect.Struct:
 			return d.setFields(v, value)
 		case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
@@ -69,7 +70,7 @@ func wrongType(v reflect.Value, value any) error {
 		reflect.TypeFor[Number]():  "a number",
 		reflect.TypeFor[bool]():    "true or false",
 	}[reflect.TypeOf(value)]
-	return fmt.Errorf("%s where a %s has to be", name, v.Type())
+	return format.Errorf("%s where a %s has to be", name, v.Type())
 }
 
 func (d *decoder) setText(v reflect.Value, text string) error {
@@ -102,7 +103,7 @@ func setNumber(v reflect.Value, text string) error {
 		return wrongType(v, Number(text))
 	}
 	if err != nil {
-		return fmt.Errorf("%s is no %s", text, v.Type())
+		return format.Errorf("%s is no %s", text, v.Type())
 	}
 	return nil
 }
@@ -111,7 +112,7 @@ func (d *decoder) setList(v reflect.Value, list []any) error {
 	v.Set(reflect.MakeSlice(v.Type(), len(list), len(list)))
 	for i, value := range list {
 		if err := d.set(v.Index(i), value); err != nil {
-			return fmt.Errorf("[%d]: %w", i, err)
+			return format.Errorf("[%d]: %w", i, err)
 		}
 	}
 	return nil
@@ -124,7 +125,7 @@ func (d *decoder) setFields(v reflect.Value, o *Object) error {
 				continue
 			}
 			if err := d.set(v.Field(f.index), o.Members[i].Value); err != nil {
-				return fmt.Errorf("%s: %w", f.name, err)
+				return format.Errorf("%s: %w", f.name, err)
 			}
 		}
 	}
@@ -136,7 +137,7 @@ func (d *decoder) setMap(v reflect.Value, o *Object) error {
 	for _, m := range o.Members {
 		element := reflect.New(v.Type().Elem()).Elem()
 		if err := d.set(element, m.Value); err != nil {
-			return fmt.Errorf("%s: %w", m.Name, err)
+			return format.Errorf("%s: %w", m.Name, err)
 		}
 		v.SetMapIndex(reflect.ValueOf(m.Name).Convert(v.Type().Key()), element)
 	}

@@ -2,12 +2,13 @@ package jsontext
 
 import (
 	"encoding"
-	"fmt"
 	"math"
 	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Marshal gives a value as JSON: see [Append].
@@ -63,7 +64,7 @@ func (e *encoder) value(v reflect.Value) error {
 	case reflect.Struct:
 		return e.fields(v)
 	default:
-		return fmt.Errorf("jsontext: cannot write a %s", v.Type())
+		return format.Errorf("jsontext: cannot write a %s", v.Type())
 	}
 	return nil
 }
@@ -75,7 +76,7 @@ func isNilable(k reflect.Kind) bool {
 func (e *encoder) marshaler(v reflect.Value) error {
 	text, err := v.Interface().(encoding.TextMarshaler).MarshalText()
 	if err != nil {
-		return fmt.Errorf("jsontext: write a %s: %w", v.Type(), err)
+		return format.Errorf("jsontext: write a %s: %w", v.Type(), err)
 	}
 	e.text = appendString(e.text, string(text))
 	return nil
@@ -84,7 +85,7 @@ func (e *encoder) marshaler(v reflect.Value) error {
 // float writes a number as ECMAScript does, and encoding/json.
 func (e *encoder) float(f float64) error {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
-		return fmt.Errorf("jsontext: cannot write the number %v", f)
+		return format.Errorf("jsontext: cannot write the number %v", f)
 	}
 	size := math.Abs(f)
 	if size == 0 || size >= 1e-6 && size < 1e21 {
@@ -207,7 +208,7 @@ func escapeOf(r rune, size int) string {
 		return `\` + `"\bfnrt`[i:i+1]
 	}
 	if r < ' ' {
-		return fmt.Sprintf(`\u%04x`, r)
+		return format.Sprintf(`\u%04x`, r)
 	}
 	return ""
 }

@@ -2,11 +2,12 @@ package jsontext
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Object is a JSON object. It keeps the order of its members, and remembers
@@ -45,7 +46,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Reason)
+	return format.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Reason)
 }
 
 // ErrNotUTF8 is the error of a text that is not UTF-8, as JSON has to be
@@ -120,7 +121,7 @@ func (p *parser) unexpected(context string) error {
 // value takes a value that begins where the parser is.
 func (p *parser) value(depth int) (any, error) {
 	if depth > p.maxDepth {
-		return nil, p.refuse(fmt.Sprintf("nested deeper than %d levels", p.maxDepth))
+		return nil, p.refuse(format.Sprintf("nested deeper than %d levels", p.maxDepth))
 	}
 	switch c := p.peek(); {
 	case c == '{':
@@ -237,7 +238,7 @@ func (p *parser) array(depth int) (any, error) {
 func (p *parser) word(word string) error {
 	for i := range len(word) {
 		if p.peek() != word[i] {
-			return p.unexpected(fmt.Sprintf("in literal %s (expecting %q)", word, rune(word[i])))
+			return p.unexpected(format.Sprintf("in literal %s (expecting %q)", word, rune(word[i])))
 		}
 		p.at++
 	}

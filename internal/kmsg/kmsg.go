@@ -10,7 +10,6 @@
 package kmsg
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strconv"
@@ -18,6 +17,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Level is a syslog(3) level.
@@ -81,7 +82,7 @@ func isJournal(f *os.File) bool {
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
 		return false
 	}
-	return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+	return os.Getenv("JOURNAL_STREAM") == format.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
 func isTerminal(f *os.File) bool {
@@ -91,10 +92,10 @@ func isTerminal(f *os.File) bool {
 
 // Log writes one line, at once. Line breaks and control characters in it, which
 // may come from file names, are written as escapes.
-func (l *Logger) Log(level Level, format string, args ...any) {
+func (l *Logger) Log(level Level, line string, args ...any) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.line = fmt.Appendf(l.line[:0], format, args...)
+	l.line = format.Appendf(l.line[:0], line, args...)
 	l.logSoon(level, l.line)
 	l.flush()
 }
@@ -125,10 +126,10 @@ func (l *Logger) logSoon(level Level, text []byte) {
 		l.pending = append(append(append(l.pending, prefix...), text...), '\n')
 	}
 	if l.kernel != nil {
-		_, _ = fmt.Fprintf(l.kernel, "%sebb: %s\n", levelPrefix(level), text) // a record for each write(2)
+		format.Fprintf(l.kernel, "%sebb: %s\n", levelPrefix(level), text) // a record for each write(2)
 	}
 	if l.console != nil && level <= Refusal {
-		_, _ = fmt.Fprintf(l.console, "ebb: %s\r\n", text)
+		format.Fprintf(l.console, "ebb: %s\r\n", text)
 	}
 	if len(l.pending) > pendingMax {
 		l.flush()

@@ -2,11 +2,12 @@
 package service
 
 import (
-	"fmt"
 	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // socketVariable names the socket that the service manager listens on.
@@ -25,7 +26,7 @@ func Notify(message string, fds ...int) error {
 	}
 	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return fmt.Errorf("notify service manager: %w", err)
+		return format.Errorf("notify service manager: %w", err)
 	}
 	defer unix.Close(socket)
 	var control []byte
@@ -33,7 +34,7 @@ func Notify(message string, fds ...int) error {
 		control = unix.UnixRights(fds...)
 	}
 	if err := unix.Sendmsg(socket, []byte(message), control, &unix.SockaddrUnix{Name: address}, 0); err != nil {
-		return fmt.Errorf("notify service manager: %w", err)
+		return format.Errorf("notify service manager: %w", err)
 	}
 	return nil
 }

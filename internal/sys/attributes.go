@@ -2,11 +2,12 @@ package sys
 
 import (
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // ChangeOwner changes the owner of the inode that fd is open on; O_PATH
@@ -15,7 +16,7 @@ import (
 func ChangeOwner(fd int, uid, gid uint32) error {
 	err := retry(func() error { return unix.Fchownat(fd, "", int(uid), int(gid), unix.AT_EMPTY_PATH) })
 	if err != nil {
-		return fmt.Errorf("chown to %d:%d: %w", uid, gid, err)
+		return format.Errorf("chown to %d:%d: %w", uid, gid, err)
 	}
 	return nil
 }
@@ -24,7 +25,7 @@ func ChangeOwner(fd int, uid, gid uint32) error {
 // refuses O_PATH descriptors with EBADF.
 func ChangeMode(fd int, mode uint32) error {
 	if err := retry(func() error { return unix.Fchmod(fd, mode) }); err != nil {
-		return fmt.Errorf("chmod to %04o: %w", mode, err)
+		return format.Errorf("chmod to %04o: %w", mode, err)
 	}
 	return nil
 }
@@ -60,7 +61,7 @@ func ListXattrs(fd int) ([]string, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("flistxattr: %w", err)
+		return nil, format.Errorf("flistxattr: %w", err)
 	}
 	return strings.Split(strings.TrimSuffix(string(buf), "\x00"), "\x00"), nil
 }
@@ -70,7 +71,7 @@ func ListXattrs(fd int) ([]string, error) {
 func GetXattr(fd int, name string) ([]byte, error) {
 	value, err := growing(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
 	if err != nil {
-		return nil, fmt.Errorf("fgetxattr %q: %w", name, err)
+		return nil, format.Errorf("fgetxattr %q: %w", name, err)
 	}
 	return value, nil
 }
@@ -78,7 +79,7 @@ func GetXattr(fd int, name string) ([]byte, error) {
 // SetXattr makes or replaces an extended attribute of what fd is open on.
 func SetXattr(fd int, name string, value []byte) error {
 	if err := retry(func() error { return unix.Fsetxattr(fd, name, value, 0) }); err != nil {
-		return fmt.Errorf("fsetxattr %q: %w", name, err)
+		return format.Errorf("fsetxattr %q: %w", name, err)
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func SetXattr(fd int, name string, value []byte) error {
 // RemoveXattr removes an extended attribute of what fd is open on.
 func RemoveXattr(fd int, name string) error {
 	if err := retry(func() error { return unix.Fremovexattr(fd, name) }); err != nil {
-		return fmt.Errorf("fremovexattr %q: %w", name, err)
+		return format.Errorf("fremovexattr %q: %w", name, err)
 	}
 	return nil
 }
@@ -113,7 +114,7 @@ const NoCOW = 0x00800000
 func InodeFlags(fd int) (uint32, error) {
 	flags, err := unix.IoctlGetUint32(fd, unix.FS_IOC_GETFLAGS)
 	if err != nil {
-		return 0, fmt.Errorf("FS_IOC_GETFLAGS: %w", err)
+		return 0, format.Errorf("FS_IOC_GETFLAGS: %w", err)
 	}
 	return flags, nil
 }
@@ -125,7 +126,7 @@ func AddInodeFlags(fd int, add uint32) error {
 		return err
 	}
 	if err := unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, int(flags|add)); err != nil {
-		return fmt.Errorf("FS_IOC_SETFLAGS: %w", err)
+		return format.Errorf("FS_IOC_SETFLAGS: %w", err)
 	}
 	return nil
 }

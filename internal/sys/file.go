@@ -2,9 +2,10 @@ package sys
 
 import (
 	"errors"
-	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // ReadFile reads the regular file name in dirFd, at most limit bytes. A link,
@@ -35,7 +36,7 @@ func readRegular(fd int, name string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !st.IsRegular() {
-		return nil, pathError("read", name, fmt.Errorf("is a %s, not a regular file", st.TypeName()))
+		return nil, pathError("read", name, format.Errorf("is a %s, not a regular file", st.TypeName()))
 	}
 	data, err := readAll(fd, int(min(int64(st.Size), limit))+1, limit)
 	if err != nil {
@@ -60,7 +61,7 @@ func readAll(fd, expected int, limit int64) ([]byte, error) {
 		data = data[:len(data)+n]
 		switch {
 		case int64(len(data)) > limit:
-			return nil, fmt.Errorf("is longer than %d bytes", limit)
+			return nil, format.Errorf("is longer than %d bytes", limit)
 		case n == 0:
 			return data, nil
 		case len(data) == cap(data):
@@ -89,7 +90,7 @@ func ReplaceFile(dirFd int, name string, data []byte, mode uint32) error {
 		return err
 	}
 	if err := writeNew(dirFd, temporary, data, mode); err != nil {
-		return errors.Join(fmt.Errorf("write %q: %w", name, err), Remove(dirFd, temporary))
+		return errors.Join(format.Errorf("write %q: %w", name, err), Remove(dirFd, temporary))
 	}
 	if err := Rename(dirFd, temporary, dirFd, name); err != nil {
 		return errors.Join(err, Remove(dirFd, temporary))
@@ -142,7 +143,7 @@ func SyncDirectory(dirFd int) error {
 	defer unix.Close(fd)
 	err = retry(func() error { return unix.Fsync(fd) })
 	if err != nil {
-		return fmt.Errorf("fsync directory: %w", err)
+		return format.Errorf("fsync directory: %w", err)
 	}
 	return nil
 }
@@ -151,7 +152,7 @@ func SyncDirectory(dirFd int) error {
 // on btrfs that ends with a transaction commit. syncfs(2).
 func SyncFilesystem(fd int) error {
 	if err := retry(func() error { return unix.Syncfs(fd) }); err != nil {
-		return fmt.Errorf("syncfs: %w", err)
+		return format.Errorf("syncfs: %w", err)
 	}
 	return nil
 }

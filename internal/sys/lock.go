@@ -1,9 +1,9 @@
 package sys
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // TryLock takes the exclusive lock of what fd is open on (not O_PATH), or fails
@@ -12,7 +12,7 @@ import (
 // flock(2).
 func TryLock(fd int) error {
 	if err := retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
-		return fmt.Errorf("flock: %w", err)
+		return format.Errorf("flock: %w", err)
 	}
 	return nil
 }

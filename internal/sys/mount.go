@@ -2,10 +2,11 @@ package sys
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // Option is one parameter of a new file system, as fsconfig(2) takes it.
@@ -21,12 +22,12 @@ type Option struct{ Key, Value string }
 func NewMount(fstype string, options []Option, attributes int) (int, error) {
 	ctx, err := retryInt(func() (int, error) { return unix.Fsopen(fstype, unix.FSOPEN_CLOEXEC) })
 	if err != nil {
-		return -1, fmt.Errorf("fsopen %s: %w", fstype, err)
+		return -1, format.Errorf("fsopen %s: %w", fstype, err)
 	}
 	defer unix.Close(ctx)
 	for _, o := range options {
 		if err := setOption(ctx, o); err != nil {
-			return -1, contextError(ctx, fmt.Sprintf("set %s option %q", fstype, o), err)
+			return -1, contextError(ctx, format.Sprintf("set %s option %q", fstype, o), err)
 		}
 	}
 	if err := retry(func() error { return unix.FsconfigCreate(ctx) }); err != nil {
@@ -67,9 +68,9 @@ func contextError(ctx int, what string, err error) error {
 		lines = append(lines, strings.TrimSpace(strings.TrimPrefix(string(buf[:n]), "e ")))
 	}
 	if len(lines) == 0 {
-		return fmt.Errorf("%s: %w", what, err)
+		return format.Errorf("%s: %w", what, err)
 	}
-	return fmt.Errorf("%s: %w (%s)", what, err, strings.Join(lines, "; "))
+	return format.Errorf("%s: %w (%s)", what, err, strings.Join(lines, "; "))
 }
 
 // OpenTree clones the mount that fd lies in, rooted at fd: a detached bind
@@ -79,7 +80,7 @@ func OpenTree(fd int) (int, error) {
 		return unix.OpenTree(fd, "", unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC|unix.AT_EMPTY_PATH)
 	})
 	if err != nil {
-		return -1, fmt.Errorf("open_tree: %w", err)
+		return -1, format.Errorf("open_tree: %w", err)
 	}
 	return tree, nil
 }
@@ -90,7 +91,7 @@ func MountSetattr(fd int, set, clear, propagation uint64) error {
 	attr := unix.MountAttr{Attr_set: set, Attr_clr: clear, Propagation: propagation}
 	err := retry(func() error { return unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &attr) })
 	if err != nil {
-		return fmt.Errorf("mount_setattr: %w", err)
+		return format.Errorf("mount_setattr: %w", err)
 	}
 	return nil
 }
@@ -103,7 +104,7 @@ func MoveMount(mount, target int) error {
 		return unix.MoveMount(mount, "", target, "", unix.MOVE_MOUNT_F_EMPTY_PATH|unix.MOVE_MOUNT_T_EMPTY_PATH)
 	})
 	if err != nil {
-		return fmt.Errorf("move_mount: %w", err)
+		return format.Errorf("move_mount: %w", err)
 	}
 	return nil
 }
@@ -121,12 +122,12 @@ func Reconfigure(dirFd int, options []Option) error {
 		return unix.Fspick(dirFd, "", unix.FSPICK_CLOEXEC|unix.FSPICK_EMPTY_PATH|unix.FSPICK_NO_AUTOMOUNT)
 	})
 	if err != nil {
-		return fmt.Errorf("fspick: %w", err)
+		return format.Errorf("fspick: %w", err)
 	}
 	defer unix.Close(ctx)
 	for _, o := range options {
 		if err := setOption(ctx, o); err != nil {
-			return contextError(ctx, fmt.Sprintf("set option %q", o), err)
+			return contextError(ctx, format.Sprintf("set option %q", o), err)
 		}
 	}
 	if err := retry(func() error { return unix.FsconfigReconfigure(ctx) }); err != nil {

@@ -2,10 +2,13 @@ package sys
 
 import (
 	"errors"
-	"fmt"
+	"os"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // nameMax is NAME_MAX of linux/limits.h, in bytes.
@@ -19,11 +22,11 @@ func CheckName(name string) error {
 	case name == "":
 		return errors.New("empty name")
 	case name == "." || name == "..":
-		return fmt.Errorf("name %q is not allowed", name)
+		return format.Errorf("name %q is not allowed", name)
 	case len(name) > nameMax:
-		return fmt.Errorf("name of %d bytes is longer than %d", len(name), nameMax)
+		return format.Errorf("name of %d bytes is longer than %d", len(name), nameMax)
 	case strings.ContainsAny(name, "/\x00"):
-		return fmt.Errorf("name %q holds a slash or NUL", name)
+		return format.Errorf("name %q holds a slash or NUL", name)
 	}
 	return nil
 }
@@ -120,4 +123,15 @@ func OpenDirectory(path string) (int, error) {
 		return unix.Open(path, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_RDONLY, 0)
 	})
 	return fd, pathError("open", path, err)
+}
+
+// Resolve returns path without symbolic links, as the kernel sees it: the
+// target of /proc/self/fd/N, see proc_pid_fd(5).
+func Resolve(path string) (string, error) {
+	fd, err := retryInt(func() (int, error) { return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) })
+	if err != nil {
+		return "", pathError("open", path, err)
+	}
+	defer unix.Close(fd)
+	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
 }

@@ -1,9 +1,9 @@
 package sys
 
 import (
-	"fmt"
-
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // RenameExchange swaps two existing objects atomically: at every instant both
@@ -31,7 +31,7 @@ func rename(op string, oldDir int, oldName string, newDir int, newName string, f
 	}
 	err := retry(func() error { return unix.Renameat2(oldDir, oldName, newDir, newName, flags) })
 	if err != nil {
-		return fmt.Errorf("%s %q and %q: %w", op, oldName, newName, err)
+		return format.Errorf("%s %q and %q: %w", op, oldName, newName, err)
 	}
 	return nil
 }
