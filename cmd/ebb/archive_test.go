@@ -178,6 +178,34 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+func TestFind(t *testing.T) {
+	f, config := archiveDisk(t, 3)
+	testenv.Tree(t, f.Dir, "file @roots/000003/root/it's\x1b[2J 0600 0:0 x", "file @roots/000001/root/etc/same 0600 0:0", "file @roots/000002/root/etc/same 0600 0:0")
+	for _, test := range []struct {
+		args   []string
+		status int
+		stdout string
+	}{
+		{[]string{"number"}, 0, "/etc/number  3     1 B   "},
+		{[]string{"number"}, 0, "\n\nebb restore --from 3 /etc/number\n"},
+		{[]string{"--from", "2", "/etc/n*"}, 0, "ebb restore --from 2 /etc/number\n"},
+		{[]string{"same"}, 0, "/etc/same  2 and 1 older  0 B   "},
+		{[]string{"it*"}, 0, `/it's\x1b[2J  3     1 B   `},
+		{[]string{"it*"}, 0, `ebb restore --from 3 $'/it\x27s\x1b\x5b2J'` + "\n"},
+		{[]string{"--json", "same"}, 0, `"roots": [`},
+		{[]string{"--json", "none"}, 1, `"found": []`},
+		{[]string{"none", "\x1b"}, 1, "No archived root has none or \\x1b.\n"},
+		{[]string{"["}, 1, ""},
+		{[]string{}, 2, ""},
+		{[]string{"number", "--from", "7"}, 1, ""},
+	} {
+		got := ebb(t, append([]string{"find", "--config", config}, test.args...)...)
+		if got.status != test.status || !strings.Contains(got.stdout, test.stdout) || strings.Contains(got.stdout, "\x1b") {
+			t.Errorf("%q: %+v", test.args, got)
+		}
+	}
+}
+
 func TestDoctorCommand(t *testing.T) {
 	_, config := archiveDisk(t, 1)
 	got := ebb(t, "doctor", "--config", config, "--run-dir", t.TempDir())

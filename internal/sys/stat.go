@@ -15,6 +15,7 @@ type Status struct {
 	MountID  uint64 // 0 where the kernel does not tell (before Linux 5.8)
 	Atime    unix.StatxTimestamp
 	Mtime    unix.StatxTimestamp
+	Ctime    unix.StatxTimestamp
 	Rdev     uint64 // of a device node: what it is the node of
 	Attrs    uint64 // STATX_ATTR_*
 }
@@ -85,7 +86,7 @@ func statx(dirFd int, name string, flags int) (Status, error) {
 	}
 	return Status{
 		Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
-		Inode: st.Ino, Size: st.Size, Atime: st.Atime, Mtime: st.Mtime,
+		Inode: st.Ino, Size: st.Size, Atime: st.Atime, Mtime: st.Mtime, Ctime: st.Ctime,
 		Rdev:    unix.Mkdev(st.Rdev_major, st.Rdev_minor),
 		Device:  unix.Mkdev(st.Dev_major, st.Dev_minor),
 		MountID: st.Mnt_id, Attrs: st.Attributes,

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+func runFind(i *invocation, args []string) error {
+	find := &roots.Find{}
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	f.Uint64Var(&find.From, "from", 0, "only look into archived root `N`")
+	root := f.String("root", "/", "`DIR` that is the root")
+	patterns, err := i.parse(f, args, 1, -1)
+	if err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	if err != nil {
+		return err
+	}
+	if _, err := archiveOf(cfg); err != nil {
+		return err
+	}
+	find.Archive = cfg.Root.Archive
+	if find.Members, err = memberMounts(&cfg.Root, *root); err != nil {
+		return err
+	}
+	return initrd.WithTopLevel(&cfg.Root, func(top int) error {
+		find.Top = top
+		found, err := find.Run(patterns)
+		if found != nil {
+			err = errors.Join(err, i.printFound(found, patterns))
+		}
+		return err
+	})
+}
+
+// printFound prints what was found, and what gets the first of it back.
+func (i *invocation) printFound(found []*roots.Version, patterns []string) error {
+	if i.json {
+		if err := printJSON(i.stdout, struct {
+			Version int              `json:"version"`
+			Found   []*roots.Version `json:"found"`
+		}{1, found}); err != nil {
+			return err
+		}
+	}
+	if len(found) == 0 {
+		if !i.json {
+			format.Fprintf(i.stdout, "No archived root has %s.\n", showText(strings.Join(patterns, " or ")))
+		}
+		return errProblems
+	}
+	if i.json {
+		return nil
+	}
+	var t table
+	t.row("PATH", "ROOT", "SIZE", "CHANGED")
+	for _, v := range found {
+		name, size := showText(v.Path), formatSize(v.Size)
+		if v.Type != "regular file" {
+			size = v.Type
+		}
+		at := format.Sprint(v.Roots[0])
+		if n := len(v.Roots) - 1; n > 0 {
+			at += format.Sprintf(" and %d older", n)
+		}
+		t.row(name, at, size, shortTime(v.Modified))
+	}
+	t.print(i.stdout)
+	format.Fprintf(i.stdout, "\nebb restore --from %d %s\n", found[0].Roots[0], shellQuote(found[0].Path))
+	return nil
+}
