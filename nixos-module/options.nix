@@ -158,8 +158,9 @@ let
       default = true;
       example = false;
       description = ''
-        Whether old roots that {option}`ebb.root.keep` no longer keeps are deleted, once after
-        each boot and then daily, with idle priority. Those of `ebb roots pin` stay.
+        Whether old roots that {option}`ebb.root.keep` no longer keeps, and what has been in the
+        trash of a store for 30 days, are deleted, once after each boot and then daily, with idle
+        priority. The roots of `ebb roots pin` stay.
       '';
     };
     onFailure = mkOption {
@@ -321,6 +322,16 @@ in
       default = [ ];
       example = [ "/home/*/.cache" ];
       description = "Patterns, in the manner of {file}`.gitignore`, of what does not matter when it is lost, so that it is not listed as such.";
+    };
+
+    orphans.ignore = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "/persist/secrets" ];
+      description = ''
+        Paths in a store, from the root, that `ebb orphans` does not list although nothing declares
+        them: what you have put into the store yourself.
+      '';
     };
 
     defaultEntries = mkOption {

@@ -20,8 +20,8 @@ let
 
   environment = import ./environment.nix { inherit lib; };
 
-  # Other kinds of root have no archive.
-  prunes = cfg.root.kind == "btrfs" && cfg.root.prune;
+  # Stores have a trash, whatever the kind of the root.
+  prunes = cfg.root.prune;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -29,6 +29,9 @@ in
 
     environment.etc = {
       "ebb/config.json".source = cfg.configFile;
+      "ebb/orphans-ignore" = lib.mkIf (cfg.orphans.ignore != [ ]) {
+        text = lib.concatLines cfg.orphans.ignore;
+      };
       "ebb/ignore" = lib.mkIf (cfg.extraIgnore != [ ]) {
         text = lib.concatLines cfg.extraIgnore;
       };

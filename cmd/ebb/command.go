@@ -32,6 +32,7 @@ func commands() []*command {
 		{"doctor", "", "what is wrong here, and what to type next", "anywhere", runDoctor},
 		{"roots", "[pin N [WHY] | unpin N | delete N... | mount N DIR | umount DIR]", "list the archived roots, or work on them", "anywhere", runRoots},
 		{"prune", "", "delete the archived roots that nothing keeps", "running system", runPrune},
+		{"orphans", "[--trash PATH... | --restore PATH...]", "what lies in a store and is declared nowhere", "running system", runOrphans},
 		{"sync", "[PATH...]", "copy changed \"sync\" files back into their store", "running system", runSync},
 		{"check", "FILE", "validate a config", "build", runCheck},
 		{"rollback", "", "make the root fresh and archive the old one", "initrd", runRollback},

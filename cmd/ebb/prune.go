@@ -15,6 +15,7 @@ import (
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/roots"
+	"github.com/ebb-nix/ebb/stores"
 )
 
 // prune is one run of the command.
@@ -25,15 +26,19 @@ type prune struct {
 	rollback   time.Time // of this boot, zero when not known
 	trustClock bool
 	wait       bool
+	grace      uint64        // days
+	trash      []*stores.Day // of all stores
 }
 
 func runPrune(i *invocation, args []string) error {
-	p := &prune{invocation: i}
+	p := &prune{invocation: i, grace: graceDays}
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would go and why, change nothing")
 	f.BoolVar(&p.wait, "wait", false, "wait until the kernel has freed the space")
 	f.BoolVar(&p.trustClock, "trust-clock", false, "believe the clock, also after a jump")
+	f.Uint64Var(&p.grace, "grace", graceDays, "how many `DAYS` what was put into the trash of a store stays there")
+	root := f.String("root", "/", "`DIR` that is the root")
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
@@ -41,21 +46,45 @@ func runPrune(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	if p.root, err = archiveOf(cfg); err != nil {
-		return err
-	}
 	host, err := i.host("/")
 	if err != nil {
 		return err
 	}
 	p.bootID = host.BootID
-	if record, err := initrd.ReadRecord(host.RunDir, host.BootID); err == nil && record.Rollback != nil {
-		p.rollback = record.Rollback.Started
+	if p.rollback, err = i.rollbackStarted(); err != nil {
+		return err
 	}
-	if i.dryRun {
-		return initrd.WithTopLevel(p.root, p.plan)
+	failed := p.pruneTrash(cfg, *root)
+	p.root, err = archiveOf(cfg)
+	switch {
+	case err != nil: // nothing but stores
+		err = p.print(&roots.Report{Verdicts: []roots.Verdict{}, Deleted: []uint64{}, FreePercent: 100})
+	case err == nil && i.dryRun:
+		err = initrd.WithTopLevel(p.root, p.plan)
+	case err == nil:
+		err = host.ChangeTopLevel(p.root, p.run)
 	}
-	return host.ChangeTopLevel(p.root, p.run)
+	return errors.Join(failed, err)
+}
+
+// pruneTrash deletes what has been in the trash of the stores for long enough.
+func (p *prune) pruneTrash(cfg *config.Config, root string) error {
+	list, err := p.openStores(cfg, root, p.trustClock)
+	failed := []error{err}
+	p.trash = []*stores.Day{}
+	for _, s := range list {
+		days, err := s.Trashed(p.grace)
+		failed = append(failed, err)
+		p.trash = append(p.trash, days...)
+		for _, d := range days {
+			if d.Goes && !p.dryRun {
+				p.log.Log(kmsg.Info, "deleting %q", d.Path)
+				failed = append(failed, s.Delete(d))
+			}
+		}
+		s.Close()
+	}
+	return errors.Join(failed...)
 }
 
 // archiveOf returns the root of a config that has an archive.
@@ -157,10 +186,27 @@ func (i *invocation) remover(root *config.Root) (*roots.Remover, error) {
 
 func (p *prune) print(report *roots.Report) error {
 	if p.json {
-		return printJSON(p.stdout, report)
+		return printJSON(p.stdout, struct {
+			Version     int             `json:"version"`
+			Verdicts    []roots.Verdict `json:"verdicts"`
+			Deleted     []uint64        `json:"deleted"`
+			Subvolumes  int             `json:"subvolumes"`
+			FreePercent uint64          `json:"free_percent"`
+			Short       bool            `json:"short,omitempty"`
+			Trash       []*stores.Day   `json:"trash"`
+		}{1, report.Verdicts, report.Deleted, report.Subvolumes, report.FreePercent, report.Short, p.trash})
+	}
+	for _, d := range p.trash {
+		verdict := "stays"
+		if d.Goes && p.dryRun {
+			verdict = "goes"
+		} else if d.Goes {
+			verdict = "deleted"
+		}
+		format.Fprintf(p.stdout, "%s  %s  %s\n", d.Path, verdict, d.Reason)
 	}
 	if len(report.Verdicts) == 0 {
-		format.Fprintln(p.stdout, "The archive is empty.")
+		format.Fprintln(p.stdout, "No archived root is there.")
 		return nil
 	}
 	var t table

@@ -11,6 +11,7 @@ type Status struct {
 	Nlink    uint32
 	Inode    uint64
 	Size     uint64
+	Blocks   uint64 // of 512 bytes, that it takes on the disk
 	Device   uint64 // unix.Mkdev of the file system's anonymous or real device
 	MountID  uint64 // 0 where the kernel does not tell (before Linux 5.8)
 	Atime    unix.StatxTimestamp
@@ -86,7 +87,7 @@ func statx(dirFd int, name string, flags int) (Status, error) {
 	}
 	return Status{
 		Mode: st.Mode, UID: st.Uid, GID: st.Gid, Nlink: st.Nlink,
-		Inode: st.Ino, Size: st.Size, Atime: st.Atime, Mtime: st.Mtime, Ctime: st.Ctime,
+		Inode: st.Ino, Size: st.Size, Blocks: st.Blocks, Atime: st.Atime, Mtime: st.Mtime, Ctime: st.Ctime,
 		Rdev:    unix.Mkdev(st.Rdev_major, st.Rdev_minor),
 		Device:  unix.Mkdev(st.Dev_major, st.Dev_minor),
 		MountID: st.Mnt_id, Attrs: st.Attributes,

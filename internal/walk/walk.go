@@ -101,6 +101,10 @@ func (w *Walk) next() error {
 		w.fail(below.name, err)
 		return nil
 	}
+	if status.MountID != w.mount {
+		unix.Close(fd)
+		return nil
+	}
 	unix.Close(w.fd)
 	w.fd = fd
 	w.frames = append(w.frames, frame{directory: below, status: status})
@@ -113,11 +117,7 @@ func (w *Walk) open(name string) (fd int, status sys.Status, err error) {
 	if err != nil {
 		return fd, status, err
 	}
-	status, err = sys.Stat(fd)
-	if err == nil && status.MountID != w.mount {
-		err = errors.New("something is mounted there")
-	}
-	if err != nil {
+	if status, err = sys.Stat(fd); err != nil {
 		unix.Close(fd)
 	}
 	return fd, status, err

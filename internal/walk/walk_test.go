@@ -154,7 +154,7 @@ func TestMountsAreNotEntered(t *testing.T) {
 	}
 	defer unix.Unmount(filepath.Join(dir, "m"), unix.MNT_DETACH)
 	testenv.Tree(t, dir, "file m/inside")
-	if got, err := all(t, dir, nil); got != "a m" || err == nil || !strings.Contains(err.Error(), "mounted") {
+	if got, err := all(t, dir, nil); got != "a m" || err != nil {
 		t.Errorf("got %s, %v", got, err)
 	}
 }
