@@ -91,3 +91,20 @@ func isInside(name string) bool {
 	return strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "runtime/internal/") || strings.HasPrefix(name, "vendor/") ||
 		strings.HasPrefix(name, "github.com/ebb-nix/ebb/") || strings.Contains(name, "/internal/")
 }
+
+// The huge page has to be there before the packages that are initialised
+// allocate anything: see internal/heap.
+func TestHeapIsReadyFirst(t *testing.T) {
+	command := exec.Command(build(t), "mount", "-h")
+	command.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	trace, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, trace)
+	}
+	_, after, found := strings.Cut(string(trace), "init github.com/ebb-nix/ebb/internal/heap ")
+	for _, name := range []string{"errors", "syscall", "os"} {
+		if !found || !strings.Contains(after, "init "+name+" @") {
+			t.Errorf("%s is initialised before the heap is ready:\n%s", name, trace)
+		}
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/cmdline"
 	"github.com/ebb-nix/ebb/internal/format"
+	_ "github.com/ebb-nix/ebb/internal/heap" // before all others
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -35,9 +36,6 @@ func main() {
 // person, and where a panic ends.
 func run(args []string) (status int) {
 	c, rest := findCommand(args)
-	if c != nil && c.where == "initrd" {
-		moveToHugePage()
-	}
 	log := kmsg.New(isVerbose())
 	defer log.Flush()
 	defer func() {
