@@ -53,19 +53,6 @@ func TestAdvise(t *testing.T) {
 	}
 }
 
-// TestMoves makes sure that the allocator goes on behind what is filled.
-func TestMoves(t *testing.T) {
-	size := filler // not a constant: the blocks are on the heap
-	before := address(make([]byte, size)) / hugePage
-	moveToHugePage()
-	for range 3 {
-		if address(make([]byte, size))/hugePage > before {
-			return
-		}
-	}
-	t.Error("the heap goes on in the page where it was")
-}
-
 func TestArguments(t *testing.T) {
 	got := arguments()
 	if len(got) != len(os.Args) || got[0] != os.Args[0] {
