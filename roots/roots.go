@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +23,19 @@ type Root struct {
 	Damage     string        `json:"damage,omitempty"`
 	Pin        *Pin          `json:"pin,omitempty"` // it is never deleted by the retention
 	Subvolumes []Subvolume   `json:"subvolumes"`
+	// RanSeconds is how long the boot that had it lasted at least: from its
+	// rollback to the last change in the root. 0: not known.
+	RanSeconds uint64 `json:"ran_seconds,omitempty"`
+	// Followed is set when the rollback of this boot has archived it, and
+	// Generation is the number of the NixOS system that it ran, where that is
+	// still there. The caller knows.
+	Followed   bool   `json:"followed,omitempty"`
+	Generation uint64 `json:"generation,omitempty"`
+	// Exclusive is what only this root has, by the quotas of the file system.
+	Exclusive *uint64 `json:"exclusive_bytes,omitempty"`
+	// Files is what its files take, also where they share it with others, where
+	// [Measure] was asked to count.
+	Files *uint64 `json:"file_bytes,omitempty"`
 }
 
 // Subvolume is one of the subvolumes of an archived root.
@@ -30,6 +44,8 @@ type Subvolume struct {
 	ID       uint64     `json:"id"`
 	UUID     btrfs.UUID `json:"uuid"`
 	ReadOnly bool       `json:"read_only"`
+
+	changed time.Time
 }
 
 // List returns the archived roots, the newest first. topFd is the top-level
@@ -76,6 +92,9 @@ func read(archiveFd int, name string, number uint64) Root {
 	for _, n := range names {
 		if s, ok := readSubvolume(dir, n); ok {
 			r.Subvolumes = append(r.Subvolumes, s)
+			if r.Info != nil && r.Info.Previous != nil && s.changed.After(r.Info.Previous.Time) && s.changed.Before(r.Info.Archived) {
+				r.RanSeconds = max(r.RanSeconds, uint64(s.changed.Sub(r.Info.Previous.Time)/time.Second))
+			}
 		}
 	}
 	if len(r.Subvolumes) == 0 && r.Damage == "" {
@@ -97,5 +116,5 @@ func readSubvolume(dirFd int, name string) (Subvolume, bool) {
 	if err != nil {
 		return Subvolume{}, false
 	}
-	return Subvolume{Name: name, ID: info.ID, UUID: info.UUID, ReadOnly: info.Flags.IsReadOnly()}, true
+	return Subvolume{Name: name, ID: info.ID, UUID: info.UUID, ReadOnly: info.Flags.IsReadOnly(), changed: info.Changed}, true
 }

@@ -6,7 +6,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/internal/walk"
 )
 
@@ -15,8 +14,8 @@ import (
 type Orphan struct {
 	Path  string `json:"path"`
 	Type  string `json:"type"`
-	Files uint64 `json:"files"` // everything but directories
-	Bytes uint64 `json:"bytes"` // on the disk, as du(1) counts them
+	Files uint64 `json:"files"` // as in walk.Usage
+	Bytes uint64 `json:"bytes"`
 	// DeclaredUntil is the last boot in which it was declared, nil when the
 	// ledger knows of none.
 	DeclaredUntil *time.Time `json:"declared_until,omitempty"`
@@ -28,7 +27,7 @@ type Orphan struct {
 // be looked at is in the error.
 func (s *Store) Orphans() ([]*Orphan, error) {
 	list := []*Orphan{}
-	seen := map[[2]uint64]bool{} // inodes with several names
+	var usage []walk.Usage
 	w := walk.Walk{Visit: func(w *walk.Walk, name string, kind uint8) (enter bool, mark uint64, err error) {
 		if mark = w.Mark(); mark == 0 {
 			rel := "/" + w.Path(name)
@@ -39,12 +38,17 @@ func (s *Store) Orphans() ([]*Orphan, error) {
 			if last := s.declaredUntil(rel); !last.IsZero() {
 				o.DeclaredUntil = &last
 			}
-			list = append(list, o)
+			list, usage = append(list, o), append(usage, walk.Usage{})
 			mark = uint64(len(list))
 		}
 		// What is gone by now counts nothing.
 		if status, err := w.Stat(name); err == nil {
-			list[mark-1].count(&status, seen)
+			o := list[mark-1]
+			if o.Type == "" {
+				o.Type = status.TypeName()
+			}
+			usage[mark-1].Count(&status)
+			o.Files, o.Bytes = usage[mark-1].Files, usage[mark-1].Bytes
 		}
 		return true, mark, nil
 	}}
@@ -53,21 +57,4 @@ func (s *Store) Orphans() ([]*Orphan, error) {
 		return list[i].Bytes > list[j].Bytes || list[i].Bytes == list[j].Bytes && list[i].Path < list[j].Path
 	})
 	return list, err
-}
-
-func (o *Orphan) count(status *sys.Status, seen map[[2]uint64]bool) {
-	if o.Type == "" {
-		o.Type = status.TypeName()
-	}
-	if status.IsDirectory() {
-		return
-	}
-	o.Files++
-	inode := [2]uint64{status.Device, status.Inode}
-	if !seen[inode] {
-		o.Bytes += status.Blocks * 512
-	}
-	if status.Nlink > 1 {
-		seen[inode] = true
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,55 @@ func TestRootsVerbs(t *testing.T) {
 		if test.stillThere != "" && archived(t, f) != test.stillThere {
 			t.Errorf("%q: left %s", test.args, archived(t, f))
 		}
+	}
+}
+
+// What is known of each root, and of the one that the present root follows.
+func TestRootsList(t *testing.T) {
+	f, config := archiveDisk(t, 2)
+	dir := t.TempDir()
+	bootID, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const system = "/nix/store/0123-nixos-system-laptop-26.05"
+	testenv.Tree(t, dir, "dir nix", "dir nix/var", "dir nix/var/nix", "dir nix/var/nix/profiles", "link nix/var/nix/profiles/system-7-link "+system,
+		"link nix/var/nix/profiles/system system-7-link", "link nix/var/nix/profiles/system-8-link "+system+"x")
+	root, err := btrfs.Info(f.Open("@roots/000002/root"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for number, name := range []string{"y", ""} {
+		meta := archive.Info{
+			Sequence: uint64(number + 1), Archived: root.Changed.Add(time.Hour), Boot: archive.Boot{ID: fmt.Sprint("other", number)},
+			Previous:   &archive.Boot{Time: root.Changed.Add(-27*time.Hour - 5*time.Minute), Kernel: "6.1\x1b", System: system + name},
+			Subvolumes: []archive.Member{{Name: "root", Path: "@", Fresh: btrfs.UUID{1}, Old: root.UUID}},
+		}
+		if number == 1 {
+			meta.Boot.ID = strings.TrimSpace(string(bootID))
+		}
+		text, err := meta.Marshal()
+		if err == nil {
+			err = os.WriteFile(f.Path("@roots", archive.DirectoryName(uint64(number+1)), "meta.json"), text, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := ebb(t, "roots", "--config", config, "--root", dir, "--size")
+	lines := strings.Split(got.stdout, "\n")
+	for i, want := range []string{
+		"NUMBER ARCHIVED BOOTED RAN GENERATION KERNEL SIZE SUBVOLUMES", `1 d 3 h 7 6.1\x1b SIZE root (writable) (the present root follows it)`,
+		`1 d 3 h laptop-26.05y 6.1\x1b SIZE root (writable)`, "", "SIZE is what the files take, also",
+	} {
+		line := strings.Join(strings.Fields(lines[min(i, len(lines)-1)]), " ")
+		if line = regexp.MustCompile(`[0-9.]+ k?B `).ReplaceAllString(line, "SIZE "); !strings.Contains(line, want) {
+			t.Errorf("line %d is %q", i, line)
+		}
+	}
+	if got := ebb(t, "roots", "--json", "--config", config, "--root", dir); !strings.Contains(got.stdout, `"followed": true,`) ||
+		!strings.Contains(got.stdout, `"generation": 7`) || !strings.Contains(got.stdout, `"ran_seconds": 97500`) {
+		t.Errorf("%+v", got)
 	}
 }
 

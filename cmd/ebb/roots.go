@@ -6,7 +6,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
@@ -23,6 +22,8 @@ type archiveCommand struct {
 	yes       bool
 	damaged   bool
 	subvolume string
+	size      bool
+	dir       string // that is the root
 }
 
 // archiveVerb is a verb of "ebb roots": what it needs behind it, and what does
@@ -54,6 +55,8 @@ func runRoots(i *invocation, args []string) error {
 	f.BoolVar(&i.dryRun, "dry-run", false, "only say what would be done")
 	f.BoolVar(&a.yes, "yes", false, "do not ask before a deletion")
 	f.BoolVar(&a.damaged, "damaged", false, "delete also a root whose meta.json cannot be read")
+	f.BoolVar(&a.size, "size", false, "say how large each is, also where quotas do not know (list)")
+	f.StringVar(&a.dir, "root", "/", "`DIR` that is the root")
 	f.StringVar(&a.subvolume, "subvolume", "root", "mount the subvolume `NAME` of the archived root")
 	rest, err := i.parse(f, args, 0, -1)
 	if err != nil {
@@ -223,64 +226,3 @@ func (a *archiveCommand) unmount(args []string) error {
 	}
 	return initrd.UnmountArchived(a.root, args[0])
 }
-
-func (a *archiveCommand) list([]string) error {
-	var list []roots.Root
-	err := initrd.WithTopLevel(a.root, func(top int) (err error) {
-		list, err = roots.List(top, a.root.Archive)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	if a.json {
-		return printJSON(a.stdout, struct {
-			Archive string       `json:"archive"`
-			Roots   []roots.Root `json:"roots"`
-		}{a.root.Archive, list})
-	}
-	a.printRoots(a.root.Archive, list)
-	return nil
-}
-
-func (i *invocation) printRoots(archive string, list []roots.Root) {
-	if len(list) == 0 {
-		format.Fprintf(i.stdout, "No root has been archived in %q yet.\n", archive)
-		return
-	}
-	var t table
-	t.row("NUMBER", "ARCHIVED", "BOOTED", "KERNEL", "SUBVOLUMES")
-	for _, r := range list {
-		archived, booted, kernel := "?", "?", "?"
-		if r.Info != nil {
-			archived = shortTime(r.Info.Archived)
-			if r.Info.Previous != nil {
-				booted, kernel = shortTime(r.Info.Previous.Time), r.Info.Previous.Kernel
-			}
-		}
-		t.row(format.Sprint(r.Number), archived, booted, kernel, describeSubvolumes(r))
-	}
-	t.print(i.stdout)
-}
-
-func describeSubvolumes(r roots.Root) string {
-	text := ""
-	for n, s := range r.Subvolumes {
-		if n > 0 {
-			text += ", "
-		}
-		text += s.Name
-		if !s.ReadOnly {
-			text += " (writable)"
-		}
-	}
-	if r.Damage != "" {
-		text += " (" + r.Damage + ")"
-	}
-	if r.Pin != nil {
-		text += " (pinned: " + kmsg.Quote(r.Pin.Why) + ")"
-	}
-	return text
-}
-
-func shortTime(t time.Time) string { return t.Local().Format("2006-01-02 15:04") }
