@@ -23,6 +23,11 @@ func TestPrune(t *testing.T) {
 	m.Run("ebb", "restore", "/opt/boot", "--to", "/root")
 	m.want("3", "cat", "/root/boot")
 	m.Shell("mkdir /run/old; ebb roots mount 3 /run/old; test $(cat /run/old/opt/boot) = 2; ebb roots umount /run/old")
+	// One that is mounted stays, wherever that is: the sandbox of the service
+	// hides no mount from it.
+	m.Shell("mkdir /home/old; ebb roots mount 3 /home/old; systemctl start ebb-prune.service || true; test $(cat /home/old/opt/boot) = 2")
+	m.wantArchive("[4 3 2]")
+	m.Shell("ebb roots umount /home/old")
 	m.Run("systemctl", "start", "ebb-prune.service")
 	m.wantArchive("[4 2]")
 	subvolumes := m.Run("btrfs", "subvolume", "list", "/")
