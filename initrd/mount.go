@@ -168,13 +168,18 @@ func keepHistory(earlier, later *MountRecord) {
 // group was not known in stage 1, to their owners. It runs in the running
 // system, after activation, and may be repeated.
 func (h *Host) Finish(root *mounts.Root) error {
-	report := root.Finish()
-	for _, e := range report.Entries {
-		if !e.OK() {
-			h.refusal("entry %s of store %s: %s", e.Path, e.Store, e.Reason)
+	failed := 0
+	for _, e := range root.Finish().Entries {
+		reason := e.Reason
+		if e.Pending != "" {
+			reason = "its owner is not known: " + e.Pending
+		} else if e.OK() {
+			continue
 		}
+		h.refusal("entry %s of store %s: %s", e.Path, e.Store, reason)
+		failed++
 	}
-	if failed := report.Failed(); failed > 0 {
+	if failed > 0 {
 		return format.Errorf("%d entries could not be given to their owners", failed)
 	}
 	return nil

@@ -27,17 +27,29 @@ func (h *Host) Rollback(cfg *config.Config) error {
 	if unlock, err := h.lock(rollbackLock); err == nil {
 		defer unlock()
 	}
-	if done, err := h.alreadyRolledBack(); done || err != nil {
+	done, err := h.alreadyRolledBack()
+	if err != nil {
 		return err
+	}
+	if done {
+		return h.markReady() // the run may have ended between the record and this
 	}
 	r := &rollback{host: h, root: &cfg.Root}
 	r.record = RollbackRecord{Kind: string(cfg.Root.Kind), Started: now()}
-	err := r.run()
+	err = r.run()
 	if err == nil && r.record.State == "" {
 		return nil // another one has done it meanwhile, and recorded it
 	}
-	return h.finishRollback(&r.record, err)
+	failed := err
+	if err = h.finishRollback(&r.record, err); failed == nil && r.stale != "" {
+		err = errors.Join(err, format.Errorf("%w: %s", errStale, r.stale))
+	}
+	return err
 }
+
+// errStale is the error of a rollback that has made the root fresh and another
+// subvolume of the config not. The machine boots with both, and hears of it.
+var errStale = errors.New("the root is fresh, and what is to go with it is not")
 
 // RollbackImpossible records that a rollback could not even be tried, because
 // the config could not be read, say. It returns err.
@@ -126,6 +138,7 @@ type rollback struct {
 	host   *Host
 	root   *config.Root
 	record RollbackRecord
+	stale  string // a subvolume beside the root that could not be made fresh
 }
 
 func (r *rollback) run() error {
@@ -280,6 +293,7 @@ func (r *rollback) tell(x *executor, number uint64) {
 	}
 	for _, m := range x.members {
 		if !x.inPlace[m.Name] {
+			r.stale = m.Path
 			continue
 		}
 		fresh := x.fresh[m.Name]

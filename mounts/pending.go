@@ -99,7 +99,7 @@ func (p *placing) settleNote(fd int, status *sys.Status, path, note string) erro
 		p.result.State, p.result.Pending = Pending, note
 		return nil
 	}
-	if status.UID != 0 {
+	if status.UID != 0 && status.UID != as.uid {
 		p.note(format.Sprintf("%s belongs to uid %d by now, and stays so", quotePath(path), status.UID))
 	}
 	if p.result.State == Already {
@@ -111,14 +111,16 @@ func (p *placing) settleNote(fd int, status *sys.Status, path, note string) erro
 }
 
 // giveAway removes the note last: a power cut in between leaves it for the
-// next run.
+// next run. One between the owner and the mode leaves the mode for root alone,
+// by which that run knows that it is to be set.
 func giveAway(path int, status *sys.Status, as attributes) error {
 	fd, err := sys.Reopen(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(fd)
-	if status.UID == 0 {
+	alone := status.Permissions() == 0o700 || status.Permissions() == 0o600
+	if status.UID == 0 || status.UID == as.uid && alone {
 		if err := setAttributes(fd, as); err != nil {
 			return err
 		}
