@@ -119,6 +119,13 @@ let
   );
   sysusers = config.systemd.sysusers.enable or false;
   userborn = config.services.userborn.enable or false;
+  userbornFiles = config.services.userborn.passwordFilesLocation or "/etc";
+  # Numbers that are fixed, in files that are part of the system.
+  userbornIsStatic = config.services.userborn.static or false;
+  # Newer releases have a file in /var/lib/nixos for each number that
+  # systemd-sysusers gave out, so that it gives out the same again.
+  sysusersRemembers =
+    (config.systemd.tmpfiles.settings or { }) ? nixos-uid && kept.isEarly "/var/lib/nixos";
   dynamicOwners = lib.unique (
     lib.concatMap (
       entry:
@@ -213,6 +220,10 @@ let
       user.initialHashedPassword
     ]
   ) users;
+
+  # What passwd(1) changes: where /etc/shadow is a link, what it leads to.
+  passwordsAreKept =
+    kept.isEarly "/etc/shadow" || userborn && !etc.isImmutable && kept.isEarly userbornFiles;
 
   passwordFiles = lib.filter (file: file != null) (map (user: user.hashedPasswordFile) users);
 
@@ -488,11 +499,12 @@ let
       trips =
         isFresh
         && userborn
+        && !userbornIsStatic
         && dynamicUsers ++ dynamicGroups != [ ]
-        && isLost (config.services.userborn.passwordFilesLocation or "/etc");
+        && isLost userbornFiles;
       text = ''
         userborn gives out the numbers of users and groups anew at each boot, since it has its files in
-        ${config.services.userborn.passwordFilesLocation or "/etc"}, on the root: they could be others after a change of the configuration, and files
+        ${userbornFiles}, on the root: they could be others after a change of the configuration, and files
         somebody else's. Write:
           services.userborn.passwordFilesLocation = "/var/lib/nixos";
       '';
@@ -587,7 +599,7 @@ let
     ''))
     (about "passwords"
       (map (user: user.name) (
-        if isFresh && config.users.mutableUsers && !(kept.isEarly "/etc/shadow") then
+        if isFresh && config.users.mutableUsers && !passwordsAreKept then
           withoutPassword
         else
           [ ]
@@ -597,7 +609,7 @@ let
           users.users.${lib.head them}.hashedPasswordFile = "${cfg.mainStore}/passwords/${lib.head them}";
       '')
     )
-    (about "sysusers-numbers" (if isFresh && sysusers then dynamicOwners else [ ]) (them: ''
+    (about "sysusers-numbers" (if isFresh && sysusers && !sysusersRemembers then dynamicOwners else [ ]) (them: ''
       systemd-sysusers gives ${listed them} a number anew at each boot, and what is kept belongs to a number. Write
       one down (users.users.<name>.uid, users.groups.<name>.gid), or use userborn, which can remember:
         services.userborn = { enable = true; passwordFilesLocation = "/var/lib/nixos"; };

@@ -65,8 +65,9 @@ in
     })
 
     (lib.mkIf (cfg.enable && cfg.keepMachineId && isImmutable) {
-      # something to mount on
-      environment.etc.machine-id = lib.mkDefault {
+      # Something to mount on. Weaker than a default: since 26.05 NixOS makes the
+      # same file by default, and two texts would make one with a line between.
+      environment.etc.machine-id = lib.mkOverride 1100 {
         text = "";
         mode = "0444";
       };

@@ -97,14 +97,20 @@ let
       options.boot.lanzaboote.pkiBundle = lib.mkOption { type = lib.types.path; };
     };
 
-  # NixOS has it from 24.11 on.
+  # NixOS has it from 24.11 on, and "static" later.
   userborn =
     { lib, ... }:
-    {
-      options = lib.optionalAttrs (!(builtins.pathExists (nixpkgs + "/nixos/modules/services/system/userborn.nix"))) {
-        services.userborn.enable = lib.mkEnableOption "userborn";
-        services.userborn.passwordFilesLocation = lib.mkOption { default = "/etc"; };
+    let
+      file = nixpkgs + "/nixos/modules/services/system/userborn.nix";
+      known = if builtins.pathExists file then builtins.readFile file else "";
+      missing = lib.filterAttrs (name: _: !(lib.hasInfix "${name} =" known)) {
+        enable = lib.mkEnableOption "userborn";
+        passwordFilesLocation = lib.mkOption { default = "/etc"; };
+        static = lib.mkOption { default = false; };
       };
+    in
+    {
+      options = lib.optionalAttrs (missing != { }) { services.userborn = missing; };
     };
 
   hostKeys = map (name: "/etc/ssh/ssh_host_${name}_key") [
@@ -543,6 +549,17 @@ let
           swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
           boot.kernelParams = [ "nohibernate" ];
         })
+        (add (
+          { options, ... }:
+          {
+            swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
+            systemd.sleep =
+              if options.systemd.sleep ? settings then
+                { settings.Sleep.AllowHibernation = false; }
+              else
+                { extraConfig = "AllowHibernation=no"; };
+          }
+        ))
         # Nobody resumes from memory, or from a swap whose key is gone.
         (add { zramSwap.enable = true; })
         (add {
@@ -651,6 +668,14 @@ let
           users.users.anna.isNormalUser = true;
           users.mutableUsers = false;
         })
+        # /etc/shadow is a link to where it is kept
+        (add (
+          both userborn {
+            users.users.anna.isNormalUser = true;
+            services.userborn.enable = true;
+            services.userborn.passwordFilesLocation = "/var/lib/nixos";
+          }
+        ))
       ];
     };
 
@@ -661,6 +686,12 @@ let
           both userborn {
             services.userborn.enable = true;
             services.userborn.passwordFilesLocation = "/var/lib/nixos";
+          }
+        ))
+        (add (
+          both userborn {
+            services.userborn.enable = true;
+            services.userborn.static = true;
           }
         ))
       ];
@@ -678,6 +709,8 @@ let
               }
             ])
           ];
+          # where it would remember
+          ebb.keepNixosState = false;
           users.users.service = {
             isSystemUser = true;
             group = "service";
@@ -702,6 +735,24 @@ let
             group = "service";
           };
           users.groups.service.gid = 900;
+        })
+        # as newer releases do
+        (add {
+          imports = [
+            immutable
+            (directories [
+              {
+                path = "/var/lib/service";
+                user = "service";
+              }
+            ])
+          ];
+          users.users.service = {
+            isSystemUser = true;
+            group = "service";
+          };
+          users.groups.service = { };
+          systemd.tmpfiles.settings.nixos-uid."/var/lib/nixos/uid/service".f.user = "service";
         })
       ];
     };

@@ -1,6 +1,13 @@
 # The kinds of machines that the module is for: of each, what has to come out. `laptop`, which
 # is an example for people, has a file of its own.
-{ layouts, lib, pkgs, test, ... }:
+{
+  layouts,
+  lib,
+  nixpkgs,
+  pkgs,
+  test,
+  ...
+}:
 
 let
   inherit (test) is has hasNot contains;
@@ -44,6 +51,20 @@ let
   # On a root in memory, builds have to go elsewhere.
   buildsOnDisk.systemd.services.nix-daemon.environment.TMPDIR = "/nix/tmp";
   shellForAll.boot.initrd.systemd.emergencyAccess = true;
+
+  readOnlyEtc = {
+    boot.kernelPackages = pkgs.linuxPackages_latest;
+    system.etc.overlay.enable = true;
+    system.etc.overlay.mutable = false;
+    users.mutableUsers = false;
+    users.users.root.initialHashedPassword = "$y$j9T$salt$hash";
+  };
+  machineIdIsMounted = config: [
+    (is "the machine-id is mounted" { path = "/etc/machine-id"; } (
+      entry config "files" "/etc/machine-id"
+    ))
+    (is "on an empty file" "" config.environment.etc.machine-id.text)
+  ];
 
   unit = config: name: config.boot.initrd.systemd.units.${name}.text;
   store = config: config.ebb.settings.stores."/persist";
@@ -401,6 +422,56 @@ in
     ];
   };
 
+  "a read-only /etc" = {
+    modules = [
+      layouts.btrfs
+      minimal
+      readOnlyEtc
+      {
+        systemd.sysusers.enable = true;
+        users.users.gabriel = {
+          isNormalUser = lib.mkForce false;
+          isSystemUser = true;
+          group = "users";
+          home = "/home/gabriel";
+          # systemd-sysusers knows no other password
+          hashedPassword = lib.mkForce null;
+          initialHashedPassword = "$y$j9T$salt$hash";
+        };
+        users.users.colord.uid = 970;
+        users.groups.colord.gid = 970;
+      }
+    ];
+    expect = machineIdIsMounted;
+  };
+}
+// lib.optionalAttrs (builtins.pathExists (nixpkgs + "/nixos/modules/system/activation/nixos-init.nix")) {
+  # No activation script is run, and what becomes of the root is decided in the initrd.
+  "nixos-init" = {
+    modules = [
+      layouts.btrfs
+      minimal
+      readOnlyEtc
+      {
+        services.userborn.enable = true;
+        system.nixos-init.enable = true;
+      }
+    ];
+    expect =
+      config:
+      machineIdIsMounted config
+      ++ [
+        (contains "entries come after /etc" "After=sysroot-etc.mount" (
+          builtins.readFile ../../units/ebb-mount.service
+        ))
+        (contains "the overlay on /etc has its name" "Before=initrd-fs.target" (
+          unit config "sysroot-etc.mount"
+        ))
+        (has "numbers of users are kept" "/var/lib/nixos" (pathsOf (store config).directories))
+      ];
+  };
+}
+// {
   "users made by systemd-sysusers" = {
     modules = [
       layouts.btrfs
