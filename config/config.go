@@ -95,6 +95,7 @@ type Adopt struct {
 // Store is a directory on a file system that survives the boot.
 type Store struct {
 	Path    string // absolute, as seen from the root
+	Mounted bool   // on a mount of its own; always so where the root is fresh
 	Entries []Entry
 }
 

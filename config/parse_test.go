@@ -41,6 +41,9 @@ func TestParseWhole(t *testing.T) {
 	if len(c.Stores) != 2 || c.Stores[0].Path != "/persist" || c.Stores[1].Path != "/cache" {
 		t.Fatalf("stores are not in the order of the document: %+v", c.Stores)
 	}
+	if c.Stores[0].Mounted || !c.Stores[1].Mounted {
+		t.Errorf("mounted: %+v", c.Stores)
+	}
 	wantEntry := Entry{
 		Path: "/home/gabriel/.ssh", Directory: true, How: Bind,
 		Owner:  Owner{User: "gabriel", UID: ptr(1000), Group: "users", GID: ptr(100)},

@@ -21,6 +21,8 @@ func (d *decoder) store(path string, value any) Store {
 			d.entries(v, &s, true)
 		case "files":
 			d.entries(v, &s, false)
+		case "mounted":
+			s.Mounted = d.flag(v)
 		default:
 			return false
 		}

@@ -248,5 +248,9 @@ func TestStoreNotMounted(t *testing.T) {
 	g.requireMissing("var")
 	g.requireState(results, "/srv", InPlace)
 	g.root.Fresh = false
+	g.root.Stores[0].Mounted = true
+	g.requireState(g.mount(), "/var/log", Failed)
+	g.requireMissing("elsewhere/var")
+	g.root.Stores[0].Mounted = false
 	g.requireState(g.mount(), "/var/log", InPlace)
 }

@@ -42,7 +42,7 @@ func newRun(r *Root, dry bool) *run {
 	u.oldMask = unix.Umask(0)
 	u.target.base = r.Fd
 	for i := range r.Stores {
-		s := u.openStore(r.Stores[i].Path)
+		s := u.openStore(&r.Stores[i])
 		u.stores[r.Stores[i].Path] = s
 	}
 	u.names.read = u.readNames
@@ -80,12 +80,13 @@ func (u *run) close() {
 
 // openStore opens the directory of a store below the root, by real
 // directories only.
-func (u *run) openStore(path string) *store {
+func (u *run) openStore(s *config.Store) *store {
+	path := s.Path
 	fd, err := sys.OpenBeneath(u.root.Fd, strings.TrimPrefix(path, "/"), unix.O_PATH|unix.O_DIRECTORY)
 	if err != nil {
 		return &store{fd: -1, err: format.Errorf("open store %s: %w", path, err)}
 	}
-	if err := u.checkLasting(fd); err != nil {
+	if err := u.checkLasting(s, fd); err != nil {
 		unix.Close(fd)
 		return &store{fd: -1, err: format.Errorf("store %s: %w", path, err)}
 	}
@@ -93,12 +94,13 @@ func (u *run) openStore(path string) *store {
 }
 
 // errNotMounted is the error of a store that would be lost with the root.
-var errNotMounted = errors.New("is not mounted: it is a directory of the root, which the next boot makes fresh")
+var errNotMounted = errors.New("is not mounted: it is a directory of the root, where nothing is kept")
 
 // checkLasting refuses a store on the mount of the root, where that is fresh at
-// each boot. Kernels that do not tell mounts apart get away with it.
-func (u *run) checkLasting(store int) error {
-	if !u.root.Fresh {
+// each boot, or the config says that the store has a mount of its own. Kernels
+// that do not tell mounts apart get away with it.
+func (u *run) checkLasting(s *config.Store, store int) error {
+	if !u.root.Fresh && !s.Mounted {
 		return nil
 	}
 	own, err := sys.Stat(store)

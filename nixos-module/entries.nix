@@ -198,9 +198,10 @@ in
     in
     lib.filter (entry: !(hasAround firstByPath entry.path)) (lib.attrValues firstByPath);
 
-  # The stores of the config, of a list of entries.
+  # The stores of the config, of a list of entries. isMounted tells which store
+  # has a mount of its own although the root is not fresh.
   toSettings =
-    stores: entries:
+    isMounted: stores: entries:
     let
       ofEachStore = lib.groupBy (entry: entry.store) entries;
       list = directory: store: map toSetting (lib.filter (entry: entry.directory == directory) (ofEachStore.${store} or [ ]));
@@ -212,5 +213,6 @@ in
         directories = list true store;
         files = list false store;
       }
+      // lib.optionalAttrs (isMounted store) { mounted = true; }
     );
 }

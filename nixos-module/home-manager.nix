@@ -44,7 +44,9 @@ in
   };
 
   config = lib.optionalAttrs (options ? home-manager) (
-    lib.mkIf (cfg.enable && cfg.homeManager.enable) {
+    # In this order: whether ebb is enabled may follow from what home-manager says,
+    # with the compatibility modules, which have their own way with it.
+    lib.mkIf (cfg.homeManager.enable && cfg.enable) {
       home-manager.sharedModules = [ module ];
       ebb.persist = lib.mkMerge (
         lib.mapAttrsToList (user: its: taken user its.home) config.home-manager.users

@@ -11,6 +11,8 @@ let
   cfg = config.ebb;
   inherit (cfg) root;
 
+  paths = import ./paths.nix { inherit lib; };
+
   rootFileSystem = config.fileSystems."/" or { options = [ ]; };
 
   # The value of an option of the root's file system, null where it has none.
@@ -68,6 +70,13 @@ let
     inherit declared;
     isKept = (import ./kept.nix { inherit config lib; }).survives;
   };
+
+  # Where the root is fresh, no store may be a mere directory of it. Where it is
+  # left alone one may, if no file system is declared there: otherwise something
+  # else, a rollback of the user's own say, could throw it away with the root.
+  isMounted =
+    store:
+    root.kind == "none" && paths.mountPointOf (lib.attrNames config.fileSystems) store != "/";
 
   withoutNull = lib.filterAttrs (_: value: value != null);
 
@@ -165,7 +174,7 @@ in
         on_failure = root.onFailure;
       }
       // rootSettings.${root.kind};
-      stores = entriesOf.toSettings (
+      stores = entriesOf.toSettings isMounted (
         lib.unique (lib.attrNames cfg.persist ++ map (entry: entry.store) defaults)
       ) cfg.entries;
       adopt = {

@@ -20,6 +20,16 @@ let
 
   environment = import ./environment.nix { inherit lib; };
 
+  # At shutdown hwclock(8) writes a new /etc/adjtime at the same time as
+  # ebb-sync.service copies for the last time: a unit that starts cannot be
+  # ordered before one that stops (systemd.unit(5), "Before="). A drop-in of a
+  # package does nothing on a release that has no such unit.
+  syncsAdjtime = lib.any (entry: entry.path == "/etc/adjtime" && entry.how == "sync") cfg.entries;
+  afterHwclock = pkgs.writeTextDir "lib/systemd/system/save-hwclock.service.d/ebb.conf" ''
+    [Service]
+    ExecStartPost=-${cfg.package}/bin/ebb sync /etc/adjtime
+  '';
+
   # Stores have a trash, whatever the kind of the root.
   prunes = cfg.root.prune;
 in
@@ -49,6 +59,7 @@ in
         "ebb-sync.service"
         "ebb-status.service"
       ]
+      ++ lib.optional syncsAdjtime afterHwclock
       ++ lib.optionals prunes (
         map unit [
           "ebb-prune.service"

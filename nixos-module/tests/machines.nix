@@ -181,6 +181,22 @@ in
     ];
   };
 
+  "the drift of the clock" = {
+    modules = [
+      layouts.btrfs
+      minimal
+      { ebb.persist."/persist".files = [ "/etc/adjtime" ]; }
+    ];
+    expect = config: [
+      (is "it is copied" "sync" (entry config "files" "/etc/adjtime").how)
+      (contains "once more when hwclock has written it" "/bin/ebb sync /etc/adjtime" (
+        lib.concatMapStrings (package: package.text or "") (
+          lib.filter (package: package.name == "ebb.conf") config.systemd.packages
+        )
+      ))
+    ];
+  };
+
   "a root that is left alone" = {
     modules = [
       layouts.ext4
@@ -192,6 +208,21 @@ in
         kind = "none";
         on_failure = "continue";
       } config.ebb.settings.root)
+      (is "the store has to be mounted" true (store config).mounted)
+    ];
+  };
+
+  "a root that is left alone, with the store on it" = {
+    modules = [
+      layouts.ext4
+      minimal
+      {
+        ebb.root.kind = "none";
+        ebb.persist = lib.mkForce { "/srv/kept".directories = [ "/var/log" ]; };
+      }
+    ];
+    expect = config: [
+      (is "the store may be a directory" false (config.ebb.settings.stores."/srv/kept" ? mounted))
     ];
   };
 
