@@ -72,13 +72,18 @@ func openTopLevel(root *config.Root) (int, error) {
 		return -1, err
 	}
 	options, attributes := splitOptions(root.Options)
-	if !hasOption(options, "degraded") {
-		if err := waitReady(device); err != nil {
-			return -1, err
-		}
-	}
+	mayWait := !hasOption(options, "degraded")
 	options = append([]sys.Option{{Key: "source", Value: device}}, options...)
 	options = append(options, sys.Option{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)})
+	fd, err := mountTopLevel(device, options, attributes)
+	if err == nil || !mayWait {
+		return fd, err
+	}
+	// Without "degraded" the kernel refuses a btrfs of which a device is missing.
+	// To ask before every mount would read each superblock once more.
+	if err := waitReady(device); err != nil {
+		return -1, err
+	}
 	return mountTopLevel(device, options, attributes)
 }
 
