@@ -190,7 +190,7 @@ func (p *placing) overwriteSource() error {
 }
 `}}},
 	{name: "adopted under its own name", edits: []edit{{adoptFile, "		fd, err := stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {\n			return p.copyDurably(from, t.fd(), name)\n		})\n", "		fd, err := p.copyDurably(from, p.source.trail.fd(), p.source.name)\n"}}},
-	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"four-writers", "four-writers-commit-1", "empty-roots"}},
+	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"fsyncs"}},
 	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "err != nil || entered || len(fds) == mostOldRoots", "err != nil || entered || len(fds) > 0"}}, in: []string{"quiet"}},
 	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
 }

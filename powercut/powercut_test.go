@@ -21,7 +21,7 @@ func budgets(s *Scenario) Budget {
 	case isLong():
 		return Budget{States: 40, Nested: 8, Checks: 500}
 	case isWhole() && depth == 1:
-		return Budget{States: 760, Checks: 150}
+		return Budget{States: 715, Checks: 150}
 	case isWhole() && depth == 2:
 		return Budget{States: 60, Nested: 6, Checks: 150}
 	case isWhole():

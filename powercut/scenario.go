@@ -25,6 +25,11 @@ type Scenario struct {
 	// file system.
 	Between bool
 
+	// Fsyncs fsyncs the directories of the protocols there instead. What they
+	// name is then in the log of the file system and, as no commit comes in
+	// between, what that has to do with the rest of the transaction shows.
+	Fsyncs bool
+
 	Also   bool // a second subvolume is rolled back with the root
 	Blank  bool // roots are snapshots, not empty subvolumes
 	Delete bool // archived roots are deleted in between
@@ -49,6 +54,7 @@ func Scenarios() []Scenario {
 		{Name: "committer-writers", Boots: 2, Also: true, Blank: true, Writers: 4, Committer: true, Options: []string{"commit=300"}},
 		{Name: "between", Boots: 3, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "between-empty", Boots: 3, Also: true, Between: true, Writers: 1, Options: []string{"commit=300"}},
+		{Name: "fsyncs", Boots: 2, Also: true, Blank: true, Fsyncs: true, Options: []string{"commit=300"}},
 		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"--nodesize", "4096"}},
 		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"-m", "single"}},
 		{Name: "deletions", Boots: 5, Also: true, Blank: true, Delete: true, Between: true, Options: []string{"commit=30"}},

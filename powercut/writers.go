@@ -144,12 +144,21 @@ func (l *load) syncDirectories(index, count int) error {
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	for _, dir := range []string{l.machine.top(), l.machine.top("@roots"), l.machine.top("@roots", ".next"), l.machine.top("@persist/var/lib")} {
+	if err := l.machine.fsyncDirectories(); err != nil {
+		return err
+	}
+	return l.overwrite(index, count)
+}
+
+// fsyncDirectories fsyncs the directories in which the rollback and the entries
+// rename, as far as they are there.
+func (m *machine) fsyncDirectories() error {
+	for _, dir := range []string{m.top(), m.top("@roots"), m.top("@roots", ".next"), m.top("@persist/var/lib")} {
 		if err := syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return l.overwrite(index, count)
+	return nil
 }
 
 func syncDirectory(path string) error {
