@@ -16,11 +16,13 @@ const (
 	superblockSize   = 4096
 	superblockMagic  = "_BHRfS_M"
 
-	superblockUUIDAt  = 0x20
-	superblockMagicAt = 0x40
-	superblockLogAt   = 0x60
-	superblockLabelAt = 0x12b
-	superblockLabel   = 256
+	superblockUUIDAt    = 0x20
+	superblockMagicAt   = 0x40
+	superblockLogAt     = 0x60
+	superblockDevicesAt = 0x88
+	superblockDeviceAt  = 0xc9 // dev_item, which begins with the number
+	superblockLabelAt   = 0x12b
+	superblockLabel     = 256
 )
 
 // Superblock is what a device tells of its file system without being mounted.
@@ -30,6 +32,11 @@ type Superblock struct {
 	// HasLog: the last mount ended in a power cut, and there are fsyncs that
 	// the next mount replays, unless it has the option rescue=nologreplay.
 	HasLog bool
+	// Devices is how many the file system has. It mounts when all of them are
+	// there or, if its profiles allow for it, with the option degraded.
+	Devices uint64
+	// DeviceID is which of them this one is.
+	DeviceID uint64
 }
 
 // ReadSuperblock reads the first superblock of a device or image. It fails
@@ -58,5 +65,7 @@ func parseSuperblock(path string, block []byte) (s Superblock, err error) {
 	label, _, _ := bytes.Cut(block[superblockLabelAt:][:superblockLabel], []byte{0})
 	s.Label = string(label)
 	s.HasLog = binary.LittleEndian.Uint64(block[superblockLogAt:]) != 0
+	s.Devices = binary.LittleEndian.Uint64(block[superblockDevicesAt:])
+	s.DeviceID = binary.LittleEndian.Uint64(block[superblockDeviceAt:])
 	return s, nil
 }

@@ -16,7 +16,7 @@ func TestReadSuperblock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := btrfs.ReadSuperblock(f.Device())
-	if err != nil || s.UUID != fs.UUID || s.Label != "my disk" || s.HasLog {
+	if err != nil || s.UUID != fs.UUID || s.Label != "my disk" || s.HasLog || s.Devices != 1 || s.DeviceID != 1 {
 		t.Errorf("%+v, %v; want uuid %s", s, err, fs.UUID)
 	}
 	// An fsync leaves a log, and a commit ends it.
@@ -40,6 +40,15 @@ func TestReadSuperblock(t *testing.T) {
 	f.Unmount()
 	if s, err := btrfs.ReadSuperblock(f.Device()); err != nil || s.HasLog {
 		t.Errorf("after the unmount: %+v, %v", s, err)
+	}
+}
+
+func TestReadSuperblockOfTwoDevices(t *testing.T) {
+	f := testenv.Btrfs(t, testenv.BtrfsOptions{Devices: 2})
+	for i, device := range f.Devices {
+		if s, err := btrfs.ReadSuperblock(device); err != nil || s.Devices != 2 || s.DeviceID != uint64(i+1) {
+			t.Errorf("device %d: %+v, %v", i+1, s, err)
+		}
 	}
 }
 

@@ -130,13 +130,9 @@ func (x *Examination) examineDevice() bool {
 
 // otherDevices are the names that disks have here, and what is on them.
 func (x *Examination) otherDevices() (lines []string) {
-	for _, by := range append(namesIn(x.Disks), path.Join(path.Dir(x.Disks), "mapper")) {
-		for _, link := range namesIn(by) {
-			if s, err := btrfs.ReadSuperblock(link); err == nil {
-				lines = append(lines, format.Sprintf("# btrfs, label %q, uuid %s: %s", s.Label, s.UUID, link))
-			}
-		}
-	}
+	x.eachSuperblock(func(link string, s btrfs.Superblock) {
+		lines = append(lines, format.Sprintf("# btrfs, label %q, uuid %s: %s", s.Label, s.UUID, link))
+	})
 	if lines == nil {
 		return []string{"ls -l " + x.Disks + "/by-*    # no disk with a btrfs is here: is it encrypted and not open, or its driver not in the initrd?"}
 	}
@@ -166,6 +162,7 @@ func (x *Examination) examineFileSystem() {
 		return x.examineSubvolumes(top)
 	})
 	if err != nil {
+		x.examineMembers()
 		x.add(Fault, format.Sprintf("the file system on %s cannot be looked at: %v", root.Device, err),
 			"dmesg | tail -n 30", "btrfs check --readonly "+root.Device)
 		return

@@ -3,6 +3,7 @@ package doctor
 import (
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -164,6 +165,29 @@ func TestLogThatCannotBeReplayed(t *testing.T) {
 		x.examineLog()
 		if got := has(x.findings, Fault, "btrfs rescue zero-log "+f.Device()); got != test.want {
 			t.Errorf("state %s, log %v: said so: %v", test.state, test.log, got)
+		}
+	}
+}
+
+// One device of two is here: the doctor says how to go on without the other.
+func TestMissingMember(t *testing.T) {
+	f := testenv.Btrfs(t, testenv.BtrfsOptions{Devices: 2})
+	for here, want := range map[int]bool{1: true, 2: false} {
+		disks := filepath.Join(t.TempDir(), "disk")
+		if err := os.MkdirAll(filepath.Join(disks, "by-id"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i, device := range f.Devices[:here] {
+			for _, name := range []string{"serial", "wwn"} {
+				if err := os.Symlink(device, filepath.Join(disks, "by-id", name+strconv.Itoa(i))); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		x := &Examination{Disks: disks, Config: &config.Config{Root: config.Root{Device: f.Device(), Subvolume: "@"}}}
+		x.examineMembers()
+		if got := has(x.findings, Fault, "has 2 devices, of which 1 are not here") && has(x.findings, Fault, "mount -o degraded,subvol=@ "+f.Device()); got != want {
+			t.Errorf("with %d of two devices: %+v", here, x.findings)
 		}
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // RollbackNotStarted records that the service manager never started a rollback
@@ -44,8 +46,22 @@ func whyNotStarted(root *config.Root) error {
 			}
 		}
 	}
+	if s, err := btrfs.ReadSuperblock(root.Device); err == nil && s.Devices > 1 {
+		return &refusal{
+			reason: format.Sprintf("of the %d devices of the file system on %s one did not appear", s.Devices, root.Device),
+			hint:   "attach it, or go on without it, on the old root: " + MountDegraded(root),
+		}
+	}
 	return &refusal{
 		reason: "the rollback was not started",
 		hint:   "systemctl status ebb-rollback.service tells why",
 	}
+}
+
+// MountDegraded is the command for the emergency shell by which a machine boots
+// without one of its root's devices. Once the file system is mounted so, the
+// kernel has it for ready, which udev has to ask for again (64-btrfs.rules), as
+// the other mounts wait for udev.
+func MountDegraded(root *config.Root) string {
+	return "mount -o degraded,subvol=" + root.Subvolume + " " + root.Device + " /sysroot && udevadm trigger --settle --subsystem-match=block && systemctl default"
 }
