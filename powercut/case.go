@@ -15,6 +15,7 @@ import (
 // Case is all that is needed to make one state of a disk again.
 type Case struct {
 	Scenario string
+	Size     int64 // of the disk
 	State    string
 	Reason   string
 	First    []Record   // the disk before the recording
@@ -82,6 +83,7 @@ func Replay(path, workDir string) (c *Case, reason, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	scenario.Size = c.Size
 	m, err := newMachine(&scenario, workDir)
 	if err != nil {
 		return nil, nil, err
@@ -102,7 +104,7 @@ func (m *machine) replay(c *Case) (reason, err error) {
 	if err != nil {
 		return nil, err
 	}
-	known := newKnowledge()
+	known := scenarioKnowledge(m.scenario)
 	var s *stage
 	for i, cut := range story {
 		s = &stage{records: c.Logs[i], known: known}

@@ -439,12 +439,17 @@ func (m *machine) explore(budget Budget, caseDir string) (*Result, error) {
 	}
 	records = cloneRecords(records)
 	x.restore(records)
+	return x.result, x.exploreRecords(records, first, newKnowledge(), caseDir)
+}
+
+// exploreRecords cuts a log of writes to the disk that the base is of.
+func (x *explorer) exploreRecords(records, first []Record, known *Knowledge, caseDir string) error {
 	x.result.count(records)
 	x.keep = func(story Story, logs [][]Record, reason error) (string, error) {
-		return keepCase(caseDir, &Case{Scenario: m.scenario.Name, State: story.String(), Reason: reason.Error(), First: first, Logs: logs})
+		return keepCase(caseDir, &Case{Scenario: x.result.Scenario, Size: int64(len(x.base)), State: story.String(), Reason: reason.Error(), First: first, Logs: logs})
 	}
-	s := &stage{records: records, known: newKnowledge(), depth: len(x.result.States) - 1}
-	return x.result, x.explore(s, x.choose(s, budget.States))
+	s := &stage{records: records, known: known, depth: len(x.result.States) - 1}
+	return x.explore(s, x.choose(s, x.budget.States))
 }
 
 func (r *Result) count(records []Record) {

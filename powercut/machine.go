@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -47,7 +48,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 		}
 	}
 	var err error
-	if m.disk, err = NewDisk(diskSize); err != nil {
+	if m.disk, err = NewDisk(cmp.Or(scenario.Size, diskSize)); err != nil {
 		return nil, err
 	}
 	m.cfg, err = config.Parse([]byte(scenario.configText(m.disk.Path)))

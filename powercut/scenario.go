@@ -12,6 +12,7 @@ type Scenario struct {
 	Boots   int
 	Options []string // mount options of the root
 	Mkfs    []string // options of mkfs.btrfs
+	Size    int64    // of the disk, in bytes; 0: diskSize
 
 	// Writers is how many others fsync files of the same file system meanwhile.
 	// Without them nothing is committed but what the protocols commit.
@@ -69,7 +70,7 @@ func Scenarios() []Scenario {
 // FindScenario returns the one of that name.
 func FindScenario(name string) (Scenario, error) {
 	var names []string
-	for _, s := range Scenarios() {
+	for _, s := range append(Scenarios(), bootScenario) {
 		if s.Name == name {
 			return s, nil
 		}

@@ -3,6 +3,7 @@
 // and boots from it.
 //
 //	cuts run [flags] SCENARIO...   tries the scenarios, prints one line of JSON for each
+//	cuts log IMAGE LOG [flags]     tries the boot that has written LOG to the disk IMAGE
 //	cuts replay FILE               makes one state again that has failed
 //	cuts list                      prints the scenarios
 package main
@@ -47,14 +48,17 @@ func run(args []string) error {
 	case len(args) > 1 && args[0] == inNamespace:
 		unix.Umask(0o022)
 		go endWithParent()
-		if args[1] == "replay" {
+		switch args[1] {
+		case "replay":
 			return replay(args[2:])
+		case "log":
+			return exploreLog(args[2], args[3], args[4:])
 		}
 		return explore(args[2:])
-	case len(args) > 1 && (args[0] == "run" || args[0] == "replay"):
+	case len(args) > 1 && (args[0] == "run" || args[0] == "replay"), len(args) > 2 && args[0] == "log":
 		return enterNamespace(args)
 	}
-	return errors.New("usage: cuts run [flags] SCENARIO... | cuts replay FILE | cuts list")
+	return errors.New("usage: cuts run [flags] SCENARIO... | cuts log IMAGE LOG [flags] | cuts replay FILE | cuts list")
 }
 
 // enterNamespace runs the command in a child with a mount namespace of its own.
@@ -81,26 +85,46 @@ func endWithParent() {
 	os.Exit(1)
 }
 
-func explore(args []string) error {
-	flags := flag.NewFlagSet("cuts run", flag.ContinueOnError)
-	var budget powercut.Budget
+// parse reads the flags that say how much is tried.
+func parse(args []string) (budget powercut.Budget, cases string, names []string, err error) {
+	flags := flag.NewFlagSet("cuts", flag.ContinueOnError)
 	flags.IntVar(&budget.States, "states", 200, "states of each scenario; 0: every write")
 	flags.IntVar(&budget.Nested, "nested", 10, "states of each recovery that is cut, too; 0: every write")
 	flags.IntVar(&budget.Subsets, "subsets", 3, "random subsets for every write, where that is every write")
 	flags.IntVar(&budget.Checks, "checks", 200, "btrfs check looks at one state of so many; 0: at none")
 	flags.IntVar(&budget.Failures, "failures", 3, "end after so many states that failed; 0: never")
 	flags.Uint64Var(&budget.Seed, "seed", 1, "chooses the states")
-	cases := flags.String("cases", os.TempDir(), "where states that fail are kept")
-	if err := flags.Parse(args); err != nil {
+	flags.StringVar(&cases, "cases", os.TempDir(), "where states that fail are kept")
+	err = flags.Parse(args)
+	return budget, cases, flags.Args(), err
+}
+
+func exploreLog(image, log string, args []string) error {
+	budget, cases, _, err := parse(args)
+	if err != nil {
 		return err
 	}
-	for _, name := range flags.Args() {
+	return inDirectory(func(dir string) error {
+		result, err := powercut.ExploreLog(image, log, budget, dir, cases)
+		if err != nil {
+			return err
+		}
+		return json.NewEncoder(os.Stdout).Encode(result)
+	})
+}
+
+func explore(args []string) error {
+	budget, cases, names, err := parse(args)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
 		scenario, err := powercut.FindScenario(name)
 		if err != nil {
 			return err
 		}
 		err = inDirectory(func(dir string) error {
-			result, err := powercut.Explore(&scenario, budget, dir, *cases)
+			result, err := powercut.Explore(&scenario, budget, dir, cases)
 			if err != nil {
 				return err
 			}

@@ -1,0 +1,182 @@
+package powercut
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+)
+
+// bootScenario is a boot of another machine, whose disk has the files of
+// [BootFiles] and whose config has the entries of [BootEntries].
+var bootScenario = Scenario{Name: "boot"}
+
+// scenarioKnowledge is what is known of the disk before the first record. Of a
+// boot of another machine nothing is marked in its log: all of it may be a
+// rollback, what is adopted after it, and what programs write to the new root.
+func scenarioKnowledge(s *Scenario) *Knowledge {
+	k := newKnowledge()
+	if s.Name == bootScenario.Name {
+		k.Rolling, k.Writing, k.Adopting[0] = true, 1, true
+	}
+	return k
+}
+
+// BootFiles are what the root "@" has on the disk of such a machine, by their
+// paths in it. Its directory "srv" is a subvolume.
+func BootFiles() map[string]string {
+	list := map[string]string{}
+	for _, f := range generationFiles("root", 0) {
+		list[f.path] = string(f.data)
+	}
+	return list
+}
+
+// BootEntries are the directories that its config has for the store /persist,
+// which is the subvolume "@persist", as JSON: one whose data the root has, and
+// a new one.
+func BootEntries() string {
+	return fmt.Sprintf(`{"path": "/var/lib/%s"}, {"path": "/var/%s", "uid": %d, "gid": %d, "mode": "%04o"}`,
+		applicationName(0), madeName(1), madeUID, madeGID, madeMode)
+}
+
+// ExploreLog judges the states of a disk that another machine has booted from:
+// image is the disk before, log what was written, as QEMU's blklogwrites keeps
+// it. Cases that fail are kept in caseDir.
+func ExploreLog(image, log string, budget Budget, workDir, caseDir string) (*Result, error) {
+	start := time.Now()
+	st, err := os.Stat(image)
+	if err != nil {
+		return nil, err
+	}
+	records, err := readBootLog(log)
+	if err != nil {
+		return nil, err
+	}
+	scenario := bootScenario
+	scenario.Size = st.Size()
+	m, err := newMachine(&scenario, workDir)
+	if err != nil {
+		return nil, err
+	}
+	result, err := m.exploreLog(image, records, budget, caseDir)
+	if err != nil {
+		_ = m.close() // the first error tells more
+		return nil, fmt.Errorf("%s: %w", log, err)
+	}
+	result.Seconds = time.Since(start).Seconds()
+	return result, m.close()
+}
+
+func (m *machine) exploreLog(image string, records []Record, budget Budget, caseDir string) (*Result, error) {
+	if err := m.disk.load(image); err != nil {
+		return nil, err
+	}
+	if err := m.disk.Forget(); err != nil {
+		return nil, err
+	}
+	m.disk.reset()
+	x, err := newExplorer(m, budget)
+	if err != nil {
+		return nil, err
+	}
+	first, err := m.disk.contents()
+	if err != nil {
+		return nil, err
+	}
+	return x.result, x.exploreRecords(records, first, scenarioKnowledge(m.scenario), caseDir)
+}
+
+// load makes the disk like an image. What is zero is left alone, so that it
+// takes no memory.
+func (d *Disk) load(image string) error {
+	f, err := os.Open(image)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	block := make([]byte, blockSize)
+	for at := 0; at < len(d.image); at += blockSize {
+		n, err := io.ReadFull(f, block)
+		if n > 0 && !isZero(block[:n]) {
+			copy(d.image[at:], block[:n])
+		}
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read %s: %w", image, err)
+		}
+	}
+	return nil
+}
+
+func isZero(data []byte) bool {
+	for _, b := range data {
+		if b != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// The format of the kernel's dm-log-writes
+// (drivers/md/dm-log-writes.c), which QEMU's blklogwrites shares: a sector with
+// a header, then for each entry a sector, and the data of a write.
+const (
+	bootLogMagic   = 0x6a736677736872
+	bootLogFlush   = 1
+	bootLogFUA     = 2
+	bootLogDiscard = 4
+	bootLogMark    = 8
+)
+
+// readBootLog reads such a log. A write that has to be durable by itself (FUA)
+// is followed by a flush.
+func readBootLog(path string) ([]Record, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	records, err := parseBootLog(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return records, nil
+}
+
+func parseBootLog(data []byte) ([]Record, error) {
+	if len(data) < sectorSize || binary.LittleEndian.Uint64(data) != bootLogMagic {
+		return nil, errors.New("not a log of writes")
+	}
+	count, sector := binary.LittleEndian.Uint64(data[16:]), uint64(binary.LittleEndian.Uint32(data[24:]))
+	if sector != sectorSize {
+		return nil, fmt.Errorf("a log with sectors of %d bytes, want %d", sector, sectorSize)
+	}
+	var records []Record
+	rest := data[sectorSize:]
+	for n := range count {
+		if len(rest) < sectorSize {
+			return nil, fmt.Errorf("it ends within entry %d of %d", n, count)
+		}
+		offset, length := binary.LittleEndian.Uint64(rest)*sectorSize, binary.LittleEndian.Uint64(rest[8:])*sectorSize
+		flags := binary.LittleEndian.Uint64(rest[16:])
+		rest = rest[sectorSize:]
+		if flags&(bootLogDiscard|bootLogMark) != 0 {
+			length = 0
+		}
+		if uint64(len(rest)) < length {
+			return nil, fmt.Errorf("it ends within entry %d of %d", n, count)
+		}
+		if length > 0 {
+			records = append(records, Record{Write, offset, rest[:length]})
+		}
+		if flags&(bootLogFlush|bootLogFUA) != 0 {
+			records = append(records, Record{Kind: Flush})
+		}
+		rest = rest[length:]
+	}
+	return records, nil
+}
