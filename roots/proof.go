@@ -9,6 +9,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -37,6 +38,12 @@ func (r *Remover) prove(dirFd int, where string, byName bool) ([]btrfs.Subvolume
 		inside, err := r.listing.Descendants(member.ID)
 		if err != nil {
 			return nil, err
+		}
+		for _, s := range inside {
+			// Ids of subvolumes ascend (btrfs.TopLevelID).
+			if s.ID < member.ID {
+				return nil, &RefusedError{path.Join(where, name), format.Sprintf("%q in it is older than it and was moved there by hand: move it out", s.Name)}
+			}
 		}
 		order = append(append(order, inside...), member)
 	}
