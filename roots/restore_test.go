@@ -1,12 +1,15 @@
 package roots
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"maps"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -88,6 +91,81 @@ func TestRestore(t *testing.T) {
 	}
 	if content, err := os.ReadFile(d.Path("@persist/data/a")); err != nil || string(content) != "one" {
 		t.Errorf("into a directory: %q, %v", content, err)
+	}
+}
+
+// All that a tree has comes back, and data is shared rather than copied.
+func TestRestoreEverything(t *testing.T) {
+	d := newDisk(t)
+	d.archive(1, "dir data 2750 7:8", "file data/a 0640 9:10 text", "link data/way /etc/shadow", "fifo data/pipe 0620 1:2", "subvolume data/sealed", "file data/sealed/x 0600 3:4 y")
+	d.setReadOnly("@roots/000001/root", false)
+	from := d.Path("@roots/000001/root/data")
+	acl := "\x02\x00\x00\x00\x01\x00\x06\x00\xff\xff\xff\xff\x02\x00\x04\x00\x0b\x00\x00\x00\x04\x00\x04\x00\xff\xff\xff\xff\x10\x00\x04\x00\xff\xff\xff\xff\x20\x00\x00\x00\xff\xff\xff\xff" // u::rw,u:11:r,g::r,m::r,o::-
+	large := make([]byte, 4<<20)
+	_, _ = rand.Read(large)
+	at := time.Unix(1e9, 123456789)
+	hole, err := os.Create(from + "/hole")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{
+		os.Link(from+"/a", from+"/b"),
+		unix.Setxattr(from+"/a", "user.note", []byte("n"), 0),
+		unix.Setxattr(from+"/a", "system.posix_acl_access", []byte(acl), 0),
+		unix.Setxattr(from, "system.posix_acl_default", []byte(acl), 0),
+		os.WriteFile(from+"/large", large, 0o600),
+		hole.Truncate(1 << 60), // almost all that btrfs can have
+		hole.Close(),
+		os.Chtimes(from+"/a", at, at),
+		os.Chtimes(from+"/sealed", at, at),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.setReadOnly("@roots/000001/root/data/sealed", true)
+	d.setReadOnly("@roots/000001/root", true)
+	if err := os.Chtimes(d.Path("@"), at, at); err != nil {
+		t.Fatal(err)
+	}
+	got, err := d.restore().Path("/data")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Stats.Shared < 4<<20 || got.Stats.Copied > 1<<20 {
+		t.Errorf("%+v", got.Stats)
+	}
+	to := d.Path("@/data")
+	for _, name := range []string{"hole", "large"} { // the first cannot be read to its end
+		var was, is unix.Stat_t
+		if unix.Stat(from+"/"+name, &was) != nil || unix.Stat(to+"/"+name, &is) != nil || was.Size != is.Size || was.Blocks != is.Blocks || was.Mtim != is.Mtim {
+			t.Errorf("%s: %+v, %+v", name, was, is)
+		}
+	}
+	if one, err := os.ReadFile(to + "/large"); err != nil || !bytes.Equal(one, large) {
+		t.Errorf("large: %v", err)
+	}
+	for _, dir := range []string{from, to} {
+		d.setReadOnly("@roots/000001/root", false)
+		if err := os.Remove(dir + "/hole"); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The subvolume has become a directory, with all that it had.
+	changed := strings.Split(testenv.Fingerprint(t, from).Diff(testenv.Fingerprint(t, to)), "\n")
+	if len(changed) != 3 || strings.Replace(changed[0][2:], "subvolume", "dir", 1) != changed[1][2:] {
+		t.Errorf("not the same:\n%s", strings.Join(changed, "\n"))
+	}
+	var a, b unix.Stat_t
+	if unix.Stat(to+"/a", &a) != nil || unix.Stat(to+"/b", &b) != nil || a.Ino != b.Ino {
+		t.Error("the hard link is another file")
+	}
+	var sub unix.Stat_t
+	if unix.Stat(to+"/sealed", &sub) != nil || sub.Ino == 256 {
+		t.Error("the subvolume is no directory")
 	}
 }
 

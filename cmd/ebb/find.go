@@ -59,12 +59,16 @@ func (i *invocation) printFound(found []*roots.Version, patterns []string) error
 	if i.json {
 		return nil
 	}
+	hint := ""
 	var t table
 	t.row("PATH", "ROOT", "SIZE", "CHANGED")
 	for _, v := range found {
 		name, size := showText(v.Path), formatSize(v.Size)
 		if v.Type != "regular file" {
 			size = v.Type
+		}
+		if hint == "" && (v.Type == "regular file" || v.Type == "directory") {
+			hint = format.Sprintf("\nebb restore --from %d %s\n", v.Roots[0], shellQuote(v.Path))
 		}
 		at := format.Sprint(v.Roots[0])
 		if n := len(v.Roots) - 1; n > 0 {
@@ -73,6 +77,6 @@ func (i *invocation) printFound(found []*roots.Version, patterns []string) error
 		t.row(name, at, size, shortTime(v.Modified))
 	}
 	t.print(i.stdout)
-	format.Fprintf(i.stdout, "\nebb restore --from %d %s\n", found[0].Roots[0], shellQuote(found[0].Path))
+	format.Fprint(i.stdout, hint)
 	return nil
 }
