@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -16,11 +15,11 @@ import (
 )
 
 // Each race goes on until names were exchanged so often, and an entry was
-// brought into place so often, or for raceTime.
+// brought into place so often.
 const (
-	swaps    = 20_000
-	runs     = 400
-	raceTime = 20 * time.Second
+	swaps     = 50_000
+	swapsLong = 1_000_000 // with EBB_LONG
+	runs      = 400
 )
 
 // swapper exchanges two names as fast as it can, until it is stopped.
@@ -139,8 +138,11 @@ func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
 	defer func() { cancel(); <-ended }()
 
 	states := map[State]int{}
-	deadline := time.Now().Add(raceTime)
-	for n := 0; (n < runs || s.count.Load() < swaps) && time.Now().Before(deadline); n++ {
+	want := int64(swaps)
+	if os.Getenv("EBB_LONG") != "" {
+		want = swapsLong
+	}
+	for n := 0; n < runs || s.count.Load() < want; n++ {
 		report := g.root.Mount()
 		if e.How == config.Sync {
 			g.root.SyncBack()

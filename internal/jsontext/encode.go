@@ -174,13 +174,15 @@ func (e *encoder) breakLine() {
 }
 
 // appendString appends a string, quotes and all. Bytes that are not UTF-8, as
-// names of files may have, become U+FFFD; U+2028 and U+2029 are escaped,
-// because JavaScript takes them for ends of lines.
+// names of files may have, become U+FFFD. What cannot be printed is escaped: a
+// terminal acts on DEL and on U+0080 to U+009F, characters that turn the
+// direction make another name of a name, and JavaScript takes U+2028 and U+2029
+// for ends of lines.
 func appendString(text []byte, s string) []byte {
 	text = append(text, '"')
 	begin := 0
 	for i := 0; i < len(s); {
-		if c := s[i]; c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+		if c := s[i]; c >= ' ' && c < 0x7f && c != '"' && c != '\\' {
 			i++
 			continue
 		}
@@ -196,18 +198,13 @@ func appendString(text []byte, s string) []byte {
 
 // escapeOf returns what is written instead of a character, "" for itself.
 func escapeOf(r rune, size int) string {
-	switch {
-	case r == utf8.RuneError && size == 1:
+	if r == utf8.RuneError && size == 1 {
 		return `\ufffd`
-	case r == '\u2028':
-		return `\u2028`
-	case r == '\u2029':
-		return `\u2029`
 	}
 	if i := strings.IndexRune("\"\\\b\f\n\r\t", r); i >= 0 {
 		return `\` + `"\bfnrt`[i:i+1]
 	}
-	if r < ' ' {
+	if r <= 0xffff && !strconv.IsPrint(r) {
 		return format.Sprintf(`\u%04x`, r)
 	}
 	return ""

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +72,7 @@ func wholes() []whole {
 }
 
 // expect is what encoding/json writes, without its escapes for HTML.
+// expect is what encoding/json writes, with the escapes that jsontext adds.
 func expect(t *testing.T, value any, indent string) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -79,7 +82,15 @@ func expect(t *testing.T, value any, indent string) string {
 	if err := e.Encode(value); err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSuffix(b.String(), "\n")
+	var text strings.Builder
+	for _, r := range strings.TrimSuffix(b.String(), "\n") {
+		if r >= 0x7f && r <= 0xffff && !strconv.IsPrint(r) {
+			fmt.Fprintf(&text, `\u%04x`, r)
+		} else {
+			text.WriteRune(r)
+		}
+	}
+	return text.String()
 }
 
 func TestMarshalLikeEncodingJSON(t *testing.T) {
@@ -285,7 +296,7 @@ func sameError(t *testing.T, text string, err, wantErr error) {
 }
 
 func FuzzStrings(f *testing.F) {
-	for _, s := range []string{"", "plain", "a\"\\\x00\x7f\u2028é😀", "\xff\xfe", "\xed\xa0\x80", "<script>"} {
+	for _, s := range []string{"", "plain", "\x7f\u009b31m\u202etxt\u00a0\ue000", "a\"\\\x00\x7f\u2028é😀", "\xff\xfe", "\xed\xa0\x80", "<script>"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
