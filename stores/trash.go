@@ -189,7 +189,7 @@ func (s *Store) Trashed(graceDays uint64) ([]*Day, error) {
 		case s.Doubt != "":
 			d.Reason = s.Doubt
 		case s.Now.Before(d.Expires):
-			d.Reason = "stays until " + d.Expires.Format(time.DateOnly)
+			d.Reason = "until " + d.Expires.Format(time.DateOnly)
 		case mounted != "":
 			d.Reason = "in use on " + mounted
 		default:

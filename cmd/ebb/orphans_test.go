@@ -51,11 +51,11 @@ func TestOrphans(t *testing.T) {
 	run(2, "", "either --trash or --restore", "orphans", store+"/var/old")
 	run(2, "", "either --trash or --restore", "orphans", "--trash")
 	run(0, "moved to "+trash+"/var/old", "", "orphans", "--trash", store+"/var/old/")
-	run(0, "In the trash: "+trash+", stays until ", "", "orphans")
+	run(0, "In the trash: "+trash+", until ", "", "orphans")
 	run(1, "", "not in the trash", "orphans", "--restore", store+"/var/none")
 	run(0, `"trash": "`+trash, "", "orphans", "--json", "--restore", store+"/var/old")
 	run(0, "moved to", "", "orphans", "--trash", store+"/var/old")
-	run(0, "stays until", "", "prune")
+	run(0, "stays  until ", "", "prune")
 	run(0, "goes", "", "prune", "--dry-run", "--grace", "0")
 	if text, err := os.ReadFile(filepath.Join(trash, "var/old/f")); err != nil || string(text) != "text" {
 		t.Errorf("%q, %v", text, err)

@@ -120,8 +120,9 @@ func (i *invocation) restore(r *roots.Restore, top int, paths []string, target f
 	}
 	if i.json {
 		failed = append(failed, printJSON(i.stdout, struct {
+			Version  int               `json:"version"`
 			Restored []*roots.Restored `json:"restored"`
-		}{results}))
+		}{1, results}))
 	}
 	return errors.Join(failed...)
 }

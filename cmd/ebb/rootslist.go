@@ -29,7 +29,7 @@ func (a *archiveCommand) list([]string) error {
 	generations := a.generations()
 	for i := range list {
 		if info := list[i].Info; info != nil {
-			list[i].Followed = info.Boot.ID == a.host.BootID
+			list[i].Followed = i == 0 && info.Boot.ID == a.host.BootID
 			if info.Previous != nil {
 				list[i].Generation = generations[info.Previous.System]
 			}
@@ -75,7 +75,11 @@ func (a *archiveCommand) printRoots(list []roots.Root) {
 		return
 	}
 	var t table
-	t.row("NUMBER", "ARCHIVED", "BOOTED", "RAN", "GENERATION", "KERNEL", "SIZE", "SUBVOLUMES")
+	header := "SIZE"
+	if list[0].Exclusive == nil && list[0].Files == nil {
+		header = ""
+	}
+	t.row("NUMBER", "ARCHIVED", "BOOTED", "RAN", "GENERATION", "KERNEL", header, "SUBVOLUMES")
 	for i := range list {
 		r := &list[i]
 		archived, booted, ran, generation, kernel, size := "?", "?", "?", "?", "?", ""
