@@ -160,9 +160,7 @@ let
     isFresh && lib.hasPrefix "/" path && !(lib.hasPrefix "/run/" path) && !(kept.isEarly path);
   isLost = path: isLate path && !(kept.survives path);
 
-  hostKeys = lib.optionals config.services.openssh.enable (
-    map (key: key.path) config.services.openssh.hostKeys
-  );
+  hostKeys = map (key: key.path) (import ./host-keys.nix { inherit config lib; });
 
   # Keys that sops-nix and agenix need while NixOS is activated.
   secretKeys = map toString (

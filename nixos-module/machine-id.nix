@@ -65,7 +65,7 @@ in
     })
 
     (lib.mkIf (cfg.enable && cfg.keepMachineId && isImmutable) {
-      # Something to mount on. Weaker than a default: since 26.05 NixOS makes the
+      # Something to mount on. Weaker than a default: newer releases make the
       # same file by default, and two texts would make one with a line between.
       environment.etc.machine-id = lib.mkOverride 1100 {
         text = "";

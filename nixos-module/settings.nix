@@ -58,8 +58,8 @@ let
     inherit (cfg) replacedFiles;
     # ssh-keygen makes a missing key through a link, but cannot replace a mount
     # point.
-    linkedFiles = lib.optionals config.services.openssh.enable (
-      lib.concatMap (key: [ key.path "${key.path}.pub" ]) config.services.openssh.hostKeys
+    linkedFiles = lib.concatMap (key: [ key.path "${key.path}.pub" ]) (
+      import ./host-keys.nix { inherit config lib; }
     );
   };
 

@@ -70,8 +70,8 @@ let
     ]
     ++ lib.sort (a: b: lib.length stores.${a} > lib.length stores.${b}) (lib.attrNames stores);
 
-  sshHostKeys = lib.optionals config.services.openssh.enable (
-    lib.concatMap (key: [ key.path "${key.path}.pub" ]) config.services.openssh.hostKeys
+  sshHostKeys = lib.concatMap (key: [ key.path "${key.path}.pub" ]) (
+    import ../host-keys.nix { inherit config lib; }
   );
 
   # The id of the machine is ebb's to handle, whatever is said of it.

@@ -54,6 +54,8 @@ let
   luks = device: on (layouts.btrfsOn device) ++ [
     { boot.initrd.luks.devices.cryptroot.device = "/dev/disk/by-partlabel/luks"; }
   ];
+  # as older releases have it by default
+  withoutLvm.boot.initrd.services.lvm.enable = false;
   lvm = on (layouts.btrfsOn "/dev/mapper/machine-root");
 
   immutable =
@@ -111,6 +113,17 @@ let
     in
     {
       options = lib.optionalAttrs (missing != { }) { services.userborn = missing; };
+    };
+
+  # Newer releases have it.
+  generatedKeys =
+    { lib, ... }:
+    {
+      options = lib.optionalAttrs (
+        !(lib.hasInfix "generateHostKeys" (
+          builtins.readFile (nixpkgs + "/nixos/modules/services/networking/ssh/sshd.nix")
+        ))
+      ) { services.openssh.generateHostKeys = lib.mkEnableOption "host keys"; };
     };
 
   hostKeys = map (name: "/etc/ssh/ssh_host_${name}_key") [
@@ -225,8 +238,8 @@ let
 
     lvm = {
       trips = [
-        lvm
-        (on (layouts.btrfsOn "/dev/machine/root"))
+        (lvm ++ [ withoutLvm ])
+        (on (layouts.btrfsOn "/dev/machine/root") ++ [ withoutLvm ])
       ];
       silent = [
         (lvm ++ [ { boot.initrd.services.lvm.enable = true; } ])
@@ -599,8 +612,12 @@ let
     };
 
     ssh-host-keys = {
-      trips = [ (add { services.openssh.enable = true; }) ];
+      trips = [
+        (add { services.openssh.enable = true; })
+        (add (both generatedKeys { services.openssh.generateHostKeys = true; }))
+      ];
       silent = [
+        (add (both generatedKeys { services.openssh.generateHostKeys = false; }))
         (add {
           services.openssh.enable = true;
           imports = [ (keep { files = hostKeys ++ map (key: "${key}.pub") hostKeys; }) ];

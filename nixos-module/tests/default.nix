@@ -41,7 +41,7 @@ let
   groups = {
     setups = results (import ./setups.nix { whole = false; } arguments);
     complaints = group ./complaints.nix;
-    options = group ./options.nix;
+    options = group ./options.nix ++ group ./generations.nix;
     presets = group ./presets;
     compat = group ./compat;
   };
