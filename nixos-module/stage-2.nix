@@ -89,6 +89,8 @@ in
         overrideStrategy = "asDropin";
         # A switch does not wait for it.
         restartIfChanged = false;
+        # For the trash of each store; all else is read-only to it.
+        serviceConfig.ReadWritePaths = map (store: "-${store}") (lib.attrNames cfg.settings.stores);
       };
       ebb-status = {
         inherit environment;

@@ -709,6 +709,7 @@ let
           both userborn {
             services.userborn.enable = true;
             services.userborn.static = true;
+            system.switch.enable = false;
           }
         ))
       ];
