@@ -25,9 +25,9 @@ type Walk struct {
 	// in readdir(3) (unix.DT_DIR, ...). Only a directory can be entered; mark
 	// is then what Mark returns in it.
 	Visit func(w *Walk, name string, kind uint8) (enter bool, mark uint64, err error)
-	// Leave, if there is one, is called when all in a directory has been
-	// visited, but not for the top.
-	Leave func(w *Walk)
+	// Leave, if there is one, is called when all in a directory has been visited
+	// and the walk is back in the one above, which has it as name.
+	Leave func(w *Walk, name string) error
 
 	top, fd  int // the directory that was given, and the present one
 	mount    uint64
@@ -82,14 +82,11 @@ func (w *Walk) Tree(dirFd int, mark uint64) error {
 func (w *Walk) next() error {
 	top := &w.frames[len(w.frames)-1]
 	if len(top.below) == 0 {
-		if len(w.frames) > 1 && w.Leave != nil {
-			w.Leave(w)
-		}
 		w.frames = w.frames[:len(w.frames)-1]
-		if len(w.frames) > 0 {
-			w.up()
+		if len(w.frames) == 0 || !w.up() || w.Leave == nil {
+			return nil
 		}
-		return nil
+		return w.Leave(w, top.name)
 	}
 	below := top.below[len(top.below)-1]
 	top.below = top.below[:len(top.below)-1]
@@ -185,8 +182,8 @@ func parseEntry(data []byte) (name string, kind uint8, rest []byte) {
 
 // up goes back to the directory on top of frames. Where ".." is not that one,
 // because a directory was moved, its name is tried; a walk that has lost its
-// way leaves out what is left of the directory.
-func (w *Walk) up() {
+// way leaves out what is left of the directory, and is in none.
+func (w *Walk) up() bool {
 	top := &w.frames[len(w.frames)-1]
 	fd, err := unix.Openat(w.fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err = verify(fd, err, &top.status); err != nil {
@@ -196,10 +193,11 @@ func (w *Walk) up() {
 	if err != nil {
 		top.below = nil
 		w.fail("", err)
-		return
+		return false
 	}
 	unix.Close(w.fd)
 	w.fd = fd
+	return true
 }
 
 // verify makes sure that a directory that was opened is the one that is known,
@@ -242,9 +240,6 @@ func (w *Walk) Depth() int { return len(w.frames) - 1 }
 
 // Stat describes a name in the present directory.
 func (w *Walk) Stat(name string) (sys.Status, error) { return sys.StatComponent(w.fd, name) }
-
-// Directory describes the present directory.
-func (w *Walk) Directory() *sys.Status { return &w.frames[len(w.frames)-1].status }
 
 // Mark is what Visit has marked the present directory with.
 func (w *Walk) Mark() uint64 { return w.frames[len(w.frames)-1].mark }

@@ -51,7 +51,10 @@ func TestTree(t *testing.T) {
 			}
 			return name != "c", w.Mark()*10 + uint64(len(name)) + 1, nil
 		},
-		Leave: func(w *Walk) { left = append(left, w.Path("")) },
+		Leave: func(w *Walk, name string) error {
+			left = append(left, w.Path(name))
+			return nil
+		},
 	}
 	if err := w.Tree(testenv.OpenDir(t, dir), 1); err != nil {
 		t.Fatal(err)
