@@ -23,8 +23,10 @@ type commandLine struct {
 	accel                   string
 	memoryMB, cpus          int
 	kernel, initrd, cmdline string
-	disks                   []string // qcow2
-	disksReadOnly           bool
+	disks                   []string // qcow2, or raw
+	disksRaw, disksReadOnly bool
+	fault                   *Fault // of the first disk
+	writeLog                string // of the first disk
 	bus                     Bus
 	clock                   time.Time
 	incoming                string // file with the state of a machine to go on from
@@ -45,17 +47,13 @@ func (c commandLine) args() []string {
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 	}
 	a = append(a, accelArgs(c.accel)...)
-	access := ""
-	if c.disksReadOnly {
-		access = ",readonly=on"
-	}
 	if c.bus == SCSI {
 		a = append(a, "-device", "virtio-scsi-pci")
 	}
 	for i, disk := range c.disks {
 		id := fmt.Sprintf("disk%d", i)
 		a = append(
-			a, "-drive", "if=none,id="+id+",format=qcow2,cache=writeback"+access+",file="+escape(disk),
+			a, "-drive", "if=none,id="+id+",cache=writeback"+c.drive(i, escape(disk)),
 			"-device", c.bus.device()+",drive="+id+",serial="+id,
 		)
 	}

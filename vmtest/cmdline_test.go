@@ -22,13 +22,43 @@ func TestArgs(t *testing.T) {
 		{"kvm", func(c *commandLine) { c.accel = accelKVM }, []string{"-accel", "kvm", "-cpu", "host"}, "tcg"},
 		{
 			"disk with a comma", func(c *commandLine) { c.disks = []string{"/a,b"} },
-			[]string{"-drive", "if=none,id=disk0,format=qcow2,cache=writeback,file=/a,,b"},
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,format=qcow2,file=/a,,b"},
 			"id=disk1",
 		},
 		{
 			"write-protected disk", func(c *commandLine) { c.disks, c.disksReadOnly = []string{"/a"}, true },
-			[]string{"-drive", "if=none,id=disk0,format=qcow2,cache=writeback,readonly=on,file=/a"},
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,format=qcow2,readonly=on,file=/a"},
 			"disk1",
+		},
+		{
+			"raw disk", func(c *commandLine) { c.disks, c.disksRaw = []string{"/a"}, true },
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,format=raw,file=/a"},
+			"qcow2",
+		},
+		{
+			"disk whose third write fails, and only that", func(c *commandLine) {
+				c.disks, c.fault = []string{"/a"}, &Fault{Of: FaultyWrite, After: 2, Once: true}
+			},
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,driver=blkdebug,image.driver=qcow2,image.file.driver=file,image.file.filename=/a," +
+				"set-state.0.event=pwritev,set-state.0.state=1,set-state.0.new_state=2," +
+				"set-state.1.event=pwritev,set-state.1.state=2,set-state.1.new_state=3," +
+				"set-state.2.event=pwritev,set-state.2.state=3,set-state.2.new_state=4," +
+				"inject-error.0.event=pwritev,inject-error.0.state=3,inject-error.0.iotype=write,inject-error.0.errno=5,inject-error.0.once=on"},
+			"disk1",
+		},
+		{
+			"disk whose flushes fail", func(c *commandLine) {
+				c.disks, c.disksRaw, c.fault = []string{"/a", "/b"}, true, &Fault{Of: FaultyFlush}
+			},
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,driver=blkdebug,image.driver=raw,image.file.driver=file,image.file.filename=/a," +
+				"inject-error.0.event=none,inject-error.0.iotype=flush,inject-error.0.errno=5,inject-error.0.once=off"},
+			"set-state",
+		},
+		{
+			"disk with a log", func(c *commandLine) { c.disks, c.writeLog = []string{"/a"}, "/l" },
+			[]string{"-drive", "if=none,id=disk0,cache=writeback,driver=blklogwrites,file.driver=qcow2,file.file.driver=file,file.file.filename=/a," +
+				"log.driver=raw,log.file.driver=file,log.file.filename=/l,log-sector-size=512"},
+			"blkdebug",
 		},
 		{
 			"two disks", func(c *commandLine) { c.disks = []string{"/a", "/b"} },
@@ -42,7 +72,7 @@ func TestArgs(t *testing.T) {
 		},
 		{
 			"scsi", func(c *commandLine) { c.disks, c.bus = []string{"/a"}, SCSI },
-			[]string{"-device", "virtio-scsi-pci", "-drive", "if=none,id=disk0,format=qcow2,cache=writeback,file=/a", "-device", "scsi-hd,drive=disk0,serial=disk0"},
+			[]string{"-device", "virtio-scsi-pci", "-drive", "if=none,id=disk0,cache=writeback,format=qcow2,file=/a", "-device", "scsi-hd,drive=disk0,serial=disk0"},
 			"virtio-blk",
 		},
 		{

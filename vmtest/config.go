@@ -47,6 +47,13 @@ type Config struct {
 	Disks []string
 	// DisksReadOnly makes the disks refuse all writes, as one does whose hardware has given up.
 	DisksReadOnly bool
+	// RawDisks makes the machine write to copies of the disks, raw images that the host can look into.
+	RawDisks bool
+	// Fault, when not nil, is that of the first disk.
+	Fault *Fault
+	// WriteLog is a file that gets all writes and flushes of the first disk, in the format of the kernel's
+	// dm-log-writes. It has to be there, empty, and is complete when the machine has shut down.
+	WriteLog string
 	// Bus is what the disks are attached to, VirtIO when empty.
 	Bus Bus
 	// Crypttab lists the encrypted devices that are opened in the initrd, one line of crypttab(5) each. With one, the

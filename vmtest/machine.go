@@ -82,7 +82,8 @@ func (m *Machine) start(ctx context.Context, dir, initrd, state string) error {
 	}
 	vm, err := start(m.kit.tools, commandLine{
 		accel: m.kit.accel, memoryMB: memory, cpus: m.kit.cpus, kernel: m.kit.vmlinux, initrd: initrd, disks: m.Overlays(),
-		disksReadOnly: m.Config.DisksReadOnly, bus: m.Config.Bus,
+		disksRaw: m.Config.RawDisks, disksReadOnly: m.Config.DisksReadOnly, bus: m.Config.Bus,
+		fault: m.Config.Fault, writeLog: m.Config.WriteLog,
 		cmdline: kernelParams(m.kit.closure, m.Config.Params), clock: m.Config.Clock, incoming: state,
 	}, dir)
 	if err != nil {
@@ -102,8 +103,12 @@ func (m *Machine) newBootDir() (string, error) {
 // Overlays are the images that the machine writes to, one for each of its disks, in their order.
 func (m *Machine) Overlays() []string {
 	var paths []string
+	suffix := ".qcow2"
+	if m.Config.RawDisks {
+		suffix = ".raw"
+	}
 	for _, base := range m.Config.Disks {
-		paths = append(paths, filepath.Join(m.dir, "disk-"+cache.Key(base)+".qcow2"))
+		paths = append(paths, filepath.Join(m.dir, "disk-"+cache.Key(base)+suffix))
 	}
 	return paths
 }
@@ -125,7 +130,11 @@ func (m *Machine) ResetDisks() error {
 func (m *Machine) makeOverlays(ctx context.Context) error {
 	for i, path := range m.Overlays() {
 		_, err := os.Stat(path)
-		if errors.Is(err, os.ErrNotExist) {
+		switch {
+		case !errors.Is(err, os.ErrNotExist):
+		case m.Config.RawDisks:
+			err = disk.Copy(m.Config.Disks[i], path)
+		default:
 			err = disk.Overlay(ctx, m.kit.tools, m.Config.Disks[i], path)
 		}
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 // standard is a machine with one btrfs disk: a root, the store, and a place for what shall stay.
 func standard(t *testing.T) *testvm.Machine {
 	t.Helper()
+	testvm.Parallel(t)
 	kit := testvm.Kit(t)
 	disk := testvm.Disk(t, kit, vmtest.DiskLayout{
 		Label: "nixos", Subvolumes: []string{"@", "@nix", "@persist"}, ReadOnly: []string{"@blank"}, Store: "@nix",
@@ -128,13 +129,14 @@ func TestSaveAndRestore(t *testing.T) {
 	m := standard(t)
 	m.Config.Initrd = vmtest.Unit("gate.service", "[Unit]\nDefaultDependencies=no\nBefore=sysroot.mount\n"+
 		"Requires=dev-disk-by\\x2dlabel-nixos.device\nAfter=dev-disk-by\\x2dlabel-nixos.device\n"+
-		"[Service]\nType=oneshot\nExecStart=/vmtest/guest gate here /run/typed\n"+
-		"ExecStart=/bin/systemctl kill --signal=HUP vmtest-agent-initrd.service\n", "initrd.target.wants")
+		"[Service]\nType=oneshot\nExecStart=/vmtest/guest gate here /run/typed\n", "initrd.target.wants")
 	m.BootTo(vmtest.Mark("here"))
+	m.WaitFor(vmtest.InitrdUp())
 	saved := m.Saved()
 	var ids []string
 	for i, word := range []string{"one", "two"} {
 		m.Restored(saved)
+		m.Run("true") // the agent that was there listens
 		m.Typed(word + "\n")
 		m.WaitFor(vmtest.SystemUp())
 		if got := m.Run("cat", "/run/typed"); got != word {

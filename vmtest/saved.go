@@ -8,12 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/ebb-nix/ebb/vmtest/internal/wire"
 )
 
 // Saved is the state of a machine at one instant: its memory and its processors, but not its disks. Whoever goes on from
 // it must not have had a file system of them mounted.
 type Saved struct {
 	memory, initrd string
+	// hello is the last agent's, if it was listening.
+	hello *wire.Hello
 }
 
 // statePoll is the time between two questions to QEMU whether it has written or read the state.
@@ -26,6 +30,11 @@ func (m *Machine) Save(ctx context.Context) (*Saved, error) {
 	}
 	dir := m.bootDir()
 	s := &Saved{memory: filepath.Join(dir, "memory"), initrd: filepath.Join(dir, "initrd-saved.cpio")}
+	m.vm.state.look(func() {
+		if m.vm.state.listening {
+			s.hello = &m.vm.state.hellos[len(m.vm.state.hellos)-1]
+		}
+	})
 	for _, step := range []func() error{
 		func() error { return m.vm.command("stop", nil) },
 		func() error {
@@ -44,7 +53,7 @@ func (m *Machine) Save(ctx context.Context) (*Saved, error) {
 }
 
 // Restore switches the machine on in a state that was saved. The Config must be the one of that time, the contents of
-// the disks may be others. Agents that were there say hello only when they are asked to, by SIGHUP.
+// the disks may be others. The agent that was listening then listens now.
 func (m *Machine) Restore(ctx context.Context, s *Saved) error {
 	if m.running() {
 		return fmt.Errorf("restore the machine: %w", errRunning)
@@ -55,6 +64,9 @@ func (m *Machine) Restore(ctx context.Context, s *Saved) error {
 	}
 	if err := m.start(ctx, dir, s.initrd, s.memory); err != nil {
 		return fmt.Errorf("restore the machine: %w", err)
+	}
+	if s.hello != nil {
+		m.vm.state.update(func() { m.vm.state.hellos, m.vm.state.listening = []wire.Hello{*s.hello}, true })
 	}
 	err = m.vm.awaitStatus(ctx, "query-status", "paused", "internal-error")
 	if err == nil {

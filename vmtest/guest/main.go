@@ -6,14 +6,19 @@
 //	guest activate        what initrd-nixos-activation.service does
 //	guest mark NAME       write a line on the console that the host waits for
 //	guest gate NAME FILE  do that, and wait until the host types a line, which goes to FILE
+//	guest save FILE TO... make copies of FILE durable, mark that they are safe, and stay
 //
 // As /init, without arguments, it says that a machine has got this far, and ends it.
 package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/ebb-nix/ebb/vmtest/internal/wire"
@@ -40,6 +45,8 @@ func run(args []string) error {
 		return mark(args[1])
 	case len(args) == 3 && args[0] == "gate":
 		return gate(args[1], args[2], "/dev/ttyS0", "/proc/sys/vm/drop_caches")
+	case len(args) > 2 && args[0] == "save":
+		return save(args[1], args[2:])
 	}
 	return fmt.Errorf("unknown arguments %q", args)
 }
@@ -77,4 +84,35 @@ func probe() error {
 		return err
 	}
 	return syscall.Reboot(syscall.LINUX_REBOOT_CMD_POWER_OFF)
+}
+
+// save writes what is in a file into several places, has it made durable, and says so: "safe-" and the text. It stays
+// until somebody ends it.
+func save(from string, places []string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	token := strings.TrimSpace(string(text))
+	for _, place := range places {
+		// A place that is a directory gets a file with the name of the text.
+		if st, err := os.Stat(place); err == nil && st.IsDir() {
+			place = filepath.Join(place, token)
+		}
+		f, err := os.Create(place)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+			return err
+		}
+	}
+	if err := mark("safe-" + token); err != nil {
+		return err
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM)
+	<-ended
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/ebb-nix/ebb/vmtest"
@@ -19,9 +20,16 @@ const (
 	enableEnv = "EBB_VM"
 	// requireEnv, a list with commas, makes what is missing a failure if it has "vm" or "all".
 	requireEnv = "EBB_REQUIRE"
+	// parallelEnv must be 1 for machines to run beside each other.
+	parallelEnv = "EBB_VM_PARALLEL"
 	// logsEnv is the directory for the files of machines. The default is that for temporary files.
 	logsEnv = "EBB_VMTEST_LOGS"
 )
+
+// prepared is the kit of all tests of this process.
+var prepared = sync.OnceValues(func() (*vmtest.Kit, error) {
+	return vmtest.Prepare(context.Background(), vmtest.Options{Log: os.Stderr})
+})
 
 // Kit prepares what machines are made of. A test where machines are not wanted or not to be had is skipped, or fails
 // where they are required.
@@ -36,7 +44,7 @@ func Kit(t testing.TB) *vmtest.Kit {
 		}
 		t.Skipf("NOT RUN: this test boots machines, and %s=1 is not set", enableEnv)
 	}
-	kit, err := vmtest.Prepare(t.Context(), vmtest.Options{Log: os.Stderr})
+	kit, err := prepared()
 	if err == nil {
 		return kit
 	}
@@ -45,6 +53,15 @@ func Kit(t testing.TB) *vmtest.Kit {
 	}
 	t.Skipf("NOT RUN: %v", err)
 	return nil
+}
+
+// Parallel lets the test run beside others, if machines may run beside each other here. Two with one processor each get
+// more done than one with two after the other: the half of a boot waits for something.
+func Parallel(t *testing.T) {
+	t.Helper()
+	if os.Getenv(parallelEnv) == "1" {
+		t.Parallel()
+	}
 }
 
 // Machine is a vmtest.Machine whose troubles end the test.

@@ -93,6 +93,21 @@ func insert(path, image string, offset int64) (err error) {
 	}
 }
 
+// Copy makes a sparse copy of a raw image.
+func Copy(from, path string) error {
+	st, err := os.Stat(from)
+	if err == nil {
+		err = makeSparse(path, st.Size())
+	}
+	if err == nil {
+		err = insert(path, from, 0)
+	}
+	if err != nil {
+		return fmt.Errorf("copy the image %s: %w", from, err)
+	}
+	return nil
+}
+
 func makeSparse(path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 	if err != nil {

@@ -39,7 +39,7 @@ func programs() []string {
 // shellTools are for a person in the emergency shell. Nothing of the boot uses them.
 func shellTools() []string {
 	return []string{
-		"usr/bin/bash", "usr/bin/sh", "usr/bin/btrfs", "usr/bin/cat", "usr/bin/chmod", "usr/bin/cp", "usr/bin/findmnt",
+		"usr/bin/bash", "usr/bin/sh", "usr/bin/btrfs", "usr/bin/cat", "usr/bin/chmod", "usr/bin/cp", "usr/bin/date", "usr/bin/findmnt",
 		"usr/bin/ln", "usr/bin/ls", "usr/bin/lsblk", "usr/bin/mkdir", "usr/bin/mv", "usr/bin/rm", "usr/bin/stat",
 		"usr/bin/sleep", "usr/bin/sync", "usr/bin/touch",
 	}
