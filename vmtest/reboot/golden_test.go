@@ -63,6 +63,7 @@ func goldenFiles(t *testing.T, setup, stage string) []files.File {
 // the binary.
 func newGoldenMachine(t *testing.T, setup string, layout vmtest.DiskLayout, fstab []vmtest.Mount) (*machine, *config.Config) {
 	t.Helper()
+	testvm.Parallel(t)
 	kit := testvm.Kit(t)
 	binary, err := buildOnce()
 	if err != nil {

@@ -4,25 +4,25 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"slices"
+	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/ebb-nix/ebb/vmtest"
-	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // How many times the power is cut: all in all, and on one disk before it is
 // judged and thrown away.
 const (
-	cuts     = 40
+	cuts     = 200
 	cutsLong = 2000
-	cutsDisk = 10
+	cutsDisk = 20
 	// coldDisks of the disks that were judged are booted twice from cold as well.
-	coldDisks     = 2
+	coldDisks     = 1
 	coldDisksLong = 20
 )
 
@@ -32,58 +32,41 @@ const (
 	cutsEnv = "EBB_CUTS"
 )
 
-// gateUnit holds the boot up before ebb looks at the disk.
-const gateUnit = `[Unit]
-DefaultDependencies=no
-Requires=dev-disk-by\x2dlabel-nixos.device
-After=dev-disk-by\x2dlabel-nixos.device local-fs-pre.target
-Before=ebb-rollback.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/vmtest/guest gate ready /run/token
-`
+// phase is a part of a run, from one line on the console to that which the next
+// phase begins with.
+type phase struct {
+	name   string
+	from   *regexp.Regexp
+	weight int           // of all cuts
+	took   time.Duration // without a cut
+	cuts   int           // so far
+}
 
-// greetUnit makes the agent say hello to the host of the restored machine.
-const greetUnit = `[Unit]
-DefaultDependencies=no
-After=gate.service
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/systemctl kill --signal=HUP vmtest-agent-initrd.service
-`
-
-// tokenUnit writes what the host has typed at the gate onto the new root and
-// into an entry, and says so when both are safe.
-const tokenUnit = `[Unit]
-DefaultDependencies=no
-After=ebb-mount.service
-Before=initrd-fs.target
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/bin/sh -euc 'read -r t < /run/token; echo "$t" > /sysroot/token; echo "$t" > "/sysroot/srv/data/$t"; sync /sysroot/token "/sysroot/srv/data/$t"; /vmtest/guest mark "safe-$t"; sleep infinity'
-`
+// newPhases are the parts of a run. What ebb does is cut most.
+func newPhases() []phase {
+	return []phase{
+		{name: "rollback", from: regexp.MustCompile(`Starting .*ebb-rollback\.service`), weight: 6},
+		{name: "mounts of systemd", from: regexp.MustCompile(`Finished .*ebb-rollback\.service`), weight: 1},
+		{name: "entries", from: regexp.MustCompile(`Starting .*ebb-mount\.service`), weight: 2},
+		{name: "writes to the new root", from: regexp.MustCompile(`Finished .*ebb-mount\.service`), weight: 1},
+	}
+}
 
 // killed is a machine that is switched off at random moments.
 type killed struct {
-	*machine
-	saved *vmtest.Saved
-	span  time.Duration // from the gate to the end of all that ebb does
-	runs  int           // so far, which makes the tokens
-	rand  *rand.Rand
-
-	// On the disk that is in use:
-	safe  []string // tokens whose run had said that they are safe
-	tried []string // all tokens
+	*gated
+	phases []phase
+	rand   *rand.Rand
+	// Of the cuts, how many came before the commit that ends a rollback. The
+	// archive had so many roots after the last one.
+	before, archived int
 }
 
 // A real initrd is killed at random moments of the rollback, of bringing the
 // entries in, and of the first writes to the new root, over and over on one
-// disk, so that recoveries are killed, too. Then it is judged: the root that
-// the disk came with is whole in one archived root, and so is every root that
-// was written to. What was said to be safe is there.
+// disk, so that recoveries are killed, too. After each cut there is a root that
+// is whole; after some, all that was ever written is looked for; some disks are
+// then booted twice from cold.
 func TestRandomPowerCuts(t *testing.T) {
 	total, cold := cuts, coldDisks
 	if testvm.IsLong(t, fmt.Sprintf("%d of %d power cuts", cutsLong-cuts, cutsLong)) {
@@ -95,10 +78,12 @@ func TestRandomPowerCuts(t *testing.T) {
 	}
 	disks := max(1, total/cutsDisk)
 	cold = min(cold, disks)
+	begin := time.Now()
 	for disk := range disks {
 		k.newDisk()
+		k.archived = 0
 		for range cutsDisk {
-			k.cut()
+			k.cutSomewhere()
 		}
 		k.judge()
 		if disk%(disks/cold) == 0 {
@@ -108,41 +93,33 @@ func TestRandomPowerCuts(t *testing.T) {
 			t.Fatalf("on disk %d", disk)
 		}
 	}
-	t.Logf("%d power cuts within %v, %d disks judged", total, k.span, disks)
+	for _, p := range k.phases {
+		t.Logf("%4d power cuts in the %v of: %s", p.cuts, p.took, p.name)
+	}
+	t.Logf("%d power cuts, %d before the commit of the rollback, %d disks judged; with all that, %.1f s for each cut",
+		disks*cutsDisk, k.before, disks, time.Since(begin).Seconds()/float64(disks*cutsDisk))
 }
 
-// newKilled boots a machine to the gate and saves it there.
+// newKilled makes the machine and measures how long its phases take.
 func newKilled(t *testing.T) *killed {
-	layout := planted(standardLayout())
-	layout.Bare = true
-	for i := range 100 {
-		layout.Files = append(layout.Files, files.Text(fmt.Sprintf("@/opt/x/%03d", i), strings.Repeat(fmt.Sprintln(i), 100*i)))
-	}
 	seed := number(t, seedEnv)
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())
 	}
 	t.Logf("%s=%d repeats the choice of moments", seedEnv, seed)
-	k := &killed{
-		machine: newMachine(t, layout, standardFstab(), document(standardRoot, basicStores)),
-		rand:    rand.New(rand.NewPCG(seed, 0)),
-	}
-	k.Config.MemoryMB = 512
-	plain := k.Config.Initrd
-	k.Config.Initrd = slices.Concat(plain,
-		vmtest.Unit("gate.service", gateUnit, "initrd.target.wants"),
-		vmtest.Unit("greet.service", greetUnit, "initrd.target.wants"),
-		vmtest.Unit("token.service", tokenUnit, "initrd-fs.target.requires"))
-	k.BootTo(vmtest.Mark("ready"))
-	k.saved = k.Saved()
-	k.Config.Initrd = plain
-
-	k.newDisk()
-	start := time.Now()
+	k := &killed{gated: newGated(t, standardRoot), phases: newPhases(), rand: rand.New(rand.NewPCG(seed, 0))}
 	k.run()
-	k.WaitFor(vmtest.Mark("safe-" + k.tried[0]))
-	k.span = time.Since(start)
-	k.Cut()
+	start := time.Now()
+	for i := range k.phases {
+		k.WaitFor(vmtest.Console(k.phases[i].from.String()))
+		if i > 0 {
+			k.phases[i-1].took = time.Since(start)
+			start = time.Now()
+		}
+	}
+	k.WaitFor(k.isSafe())
+	k.phases[len(k.phases)-1].took = time.Since(start)
+	k.cut()
 	return k
 }
 
@@ -160,101 +137,67 @@ func number(t *testing.T, name string) uint64 {
 	return n
 }
 
-func (k *killed) newDisk() {
+// cutSomewhere goes on from the gate and cuts the power in some phase, now and
+// then a little late, and looks at what that has left.
+func (k *killed) cutSomewhere() {
 	k.t.Helper()
-	k.NewDisks()
-	k.safe, k.tried = nil, nil
-}
-
-// run goes on from the gate, with a token of its own.
-func (k *killed) run() {
-	k.t.Helper()
-	k.runs++
-	token := fmt.Sprintf("t%d", k.runs)
-	k.tried = append(k.tried, token)
-	k.Restored(k.saved)
-	k.Typed(token + "\n")
-}
-
-// cut goes on from the gate and cuts the power, now and then a little late.
-func (k *killed) cut() {
-	k.t.Helper()
+	p := k.choose()
 	k.run()
-	time.Sleep(time.Duration(k.rand.Int64N(int64(k.span) * 5 / 4)))
-	k.Cut()
-	token := k.tried[len(k.tried)-1]
-	if strings.Contains(k.ConsoleText(), "mark safe-"+token) {
-		k.safe = append(k.safe, token)
+	k.WaitFor(vmtest.Console(p.from.String()))
+	time.Sleep(time.Duration(k.rand.Int64N(int64(p.took)*9/8 + 1)))
+	k.cut()
+	p.cuts++
+	if os.Geteuid() == 0 {
+		k.look()
 	}
 }
 
-// judge lets a run come to its end and looks at all that is on the disk.
-func (k *killed) judge() {
+func (k *killed) choose() *phase {
+	sum := 0
+	for _, p := range k.phases {
+		sum += p.weight
+	}
+	n := k.rand.IntN(sum)
+	for i := range k.phases {
+		if n -= k.phases[i].weight; n < 0 {
+			return &k.phases[i]
+		}
+	}
+	panic("the weights are more than their sum")
+}
+
+// lookScript prints what the live root is, and whether a rollback is under way.
+// The mount is in a namespace of its own, which takes it along.
+const lookScript = `cd "$1"; mkdir -p top; mount -t btrfs -o ro,loop,subvolid=5,rescue=nologreplay "$2" top; cd top
+test "$(stat -c %i @)" = 256
+if test -e @/marker; then set -- @/opt/x/*; echo "old $(cat @/marker @/nested/file) $#"
+elif test -s @/token; then cat @/token
+else set -- $(find @ -type f); echo "fresh $#"; fi
+set -- $(find @roots -path '@roots/*/root' -prune); echo $#
+`
+
+// look judges the disk from the host, as the last commit has left it: there is
+// a root, either wholly an old one or wholly a new one.
+func (k *killed) look() {
 	k.t.Helper()
-	k.run()
-	last := k.tried[len(k.tried)-1]
-	k.WaitFor(vmtest.Mark("safe-" + last))
-	k.WaitFor(vmtest.InitrdUp())
-	k.safe = append(k.safe, last)
-	k.want(last, "cat", "/sysroot/token")
-	if r := k.record(); !r.Rollback.Fresh || len(r.Rollback.Problems) > 0 {
-		k.t.Errorf("the record says of the rollback: %+v", r.Rollback)
+	out, err := exec.Command("unshare", "--mount", "sh", "-euc", lookScript, "sh", k.t.TempDir(), k.Overlays()[0]).CombinedOutput()
+	if err != nil {
+		k.t.Fatalf("look at the disk: %v\n%s", err, out)
 	}
-	if status := k.Try("ebb", "status", "--root", "/sysroot"); status.Status != 0 {
-		k.t.Errorf("ebb status: %s%s", status.Stdout, status.Stderr)
+	text := strings.TrimSpace(string(out))
+	at := strings.LastIndexByte(text, '\n')
+	live := text[:at]
+	if live != fmt.Sprintf("old old\nin %d", manyFiles+1) && live != "fresh 0" && count(k.tried, live) != 1 {
+		k.t.Fatalf("after a cut the root is %q", live)
 	}
-	k.Run("mkdir", "-p", "/run/top")
-	k.Run("mount", "-o", "subvolid=5,ro", realDevice, "/run/top")
-	k.judgeArchive()
-	for _, token := range k.safe {
-		k.want(token, "cat", "/run/top/@persist/srv/data/"+token)
+	archived, err := strconv.Atoi(text[at+1:])
+	if err != nil {
+		k.t.Fatal(err)
 	}
-	k.want("data", "cat", "/run/top/@persist/srv/data/file")
-	k.Run("umount", "/run/top")
-	k.Cut()
-}
-
-// judgeArchive looks for every root that ever held something.
-func (k *killed) judgeArchive() {
-	k.t.Helper()
-	if next := k.Try("ls", "/run/top/@roots/.next"); next.Status == 0 {
-		k.t.Errorf("a rollback is not finished: %s", next.Stdout)
+	if archived == k.archived {
+		k.before++
 	}
-	// The root that the disk came with, with all of its files.
-	first := k.Shell(`cd /run/top/@roots; for r in */root .trash/*/root; do if test -e "$r/marker"; then echo "$r"; fi; done`)
-	if strings.Count(first, "\n") != 0 || first == "" {
-		k.t.Fatalf("the root that the disk came with is in these places: %q", first)
-	}
-	k.want("old\ngone\nin", "sh", "-euc", fmt.Sprintf("cd /run/top/@roots/%s; cat marker opt/x/gone nested/file", first))
-	for i := range 100 {
-		want := strings.TrimSuffix(strings.Repeat(fmt.Sprintln(i), 100*i), "\n")
-		if i%33 == 0 {
-			k.want(want, "cat", fmt.Sprintf("/run/top/@roots/%s/opt/x/%03d", first, i))
-		}
-	}
-	k.want(fmt.Sprint(101), "sh", "-euc", fmt.Sprintf("set -- /run/top/@roots/%s/opt/x/*; echo $#", first))
-	// The others, by their tokens.
-	found := strings.Fields(k.Shell(`cd /run/top; for t in @/token @roots/*/root/token @roots/.trash/*/root/token; do if test -s "$t"; then cat "$t"; fi; done`))
-	for _, token := range k.safe {
-		if n := count(found, token); n != 1 {
-			k.t.Errorf("the root with the token %s, which was safe, is there %d times; all: %q", token, n, found)
-		}
-	}
-	for _, token := range found {
-		if count(k.tried, token) != 1 || count(found, token) != 1 {
-			k.t.Errorf("token %s is there %d times; it was tried %d times", token, count(found, token), count(k.tried, token))
-		}
-	}
-}
-
-func count(list []string, word string) int {
-	n := 0
-	for _, item := range list {
-		if item == word {
-			n++
-		}
-	}
-	return n
+	k.archived = archived
 }
 
 // bootCold boots the disk as any machine would, twice.

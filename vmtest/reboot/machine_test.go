@@ -30,14 +30,26 @@ type machine struct {
 	known []string
 }
 
-// buildOnce makes the binary for all tests of this run.
-var buildOnce = sync.OnceValues(func() (string, error) {
+// buildDir is where buildOnce makes the binary for all tests of this run.
+var (
+	buildDir  string
+	buildOnce = sync.OnceValues(func() (string, error) { return install.Build(context.Background(), buildDir) })
+)
+
+func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "ebb-reboot-")
 	if err != nil {
-		return "", err
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	return install.Build(context.Background(), dir)
-})
+	buildDir = dir
+	status := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		status = 1
+	}
+	os.Exit(status)
+}
 
 // standardLayout is a disk as the README proposes it.
 func standardLayout() vmtest.DiskLayout {
@@ -61,6 +73,7 @@ const standardRoot = `{"kind": "btrfs", "device": "/dev/disk/by-label/nixos"}`
 // newMachine makes a machine that is off, with this disk and config.
 func newMachine(t *testing.T, layout vmtest.DiskLayout, fstab []vmtest.Mount, document string) *machine {
 	t.Helper()
+	testvm.Parallel(t)
 	kit := testvm.Kit(t)
 	binary, err := buildOnce()
 	if err != nil {
