@@ -17,6 +17,7 @@ import (
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -25,6 +26,7 @@ import (
 const (
 	ownName    = ".ebb" // root's alone
 	ledgerName = "ledger"
+	keptName   = "kept.json"
 	trashName  = "trash"
 )
 
@@ -55,6 +57,16 @@ func Open(dir string, declared *config.Store, ignored []string) (*Store, error) 
 	for _, e := range declared.Entries {
 		s.entries = append(s.entries, e.Path)
 	}
+	s.table, err = mounts.ReadMountInfo()
+	for _, read := range []func() error{s.openOwn, s.readKept, s.readLedger} {
+		if err == nil {
+			err = read()
+		}
+	}
+	if err != nil {
+		s.Close()
+		return nil, format.Errorf("store %q: %w", s.Path, err)
+	}
 	for _, p := range ignored {
 		if rel, inside := strings.CutPrefix(path.Clean(p), declared.Path+"/"); inside {
 			s.declare("/" + rel)
@@ -62,16 +74,6 @@ func Open(dir string, declared *config.Store, ignored []string) (*Store, error) 
 	}
 	for _, p := range append(s.entries, "/"+ownName, "/lost+found") {
 		s.declare(p)
-	}
-	if s.table, err = mounts.ReadMountInfo(); err == nil {
-		err = s.openOwn()
-	}
-	if err == nil {
-		err = s.readLedger()
-	}
-	if err != nil {
-		s.Close()
-		return nil, format.Errorf("store %q: %w", s.Path, err)
 	}
 	return s, nil
 }
@@ -97,6 +99,37 @@ func (s *Store) openOwn() (err error) {
 		err = format.Errorf("%s belongs to user %d: nobody but root may own it", ownName, status.UID)
 	}
 	return err
+}
+
+// readKept reads what was put into the store live and is not in the config yet:
+// it is in use, and so as good as declared.
+func (s *Store) readKept() error {
+	type entry struct {
+		Path string `json:"path"`
+	}
+	var kept struct {
+		Directories []entry `json:"directories"`
+		Files       []entry `json:"files"`
+	}
+	if s.own < 0 {
+		return nil
+	}
+	data, err := sys.ReadFile(s.own, keptName, config.MaxBytes)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = jsontext.Unmarshal(data, &kept)
+	}
+	if err != nil {
+		return format.Errorf("what was kept is not known: %s: %w", keptName, err)
+	}
+	for _, e := range append(kept.Directories, kept.Files...) {
+		if path.IsAbs(e.Path) && path.Clean(e.Path) == e.Path {
+			s.entries = append(s.entries, e.Path)
+		}
+	}
+	return nil
 }
 
 // makeOwn makes the directory of ebb's own where there is none.

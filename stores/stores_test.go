@@ -74,6 +74,31 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// What "ebb keep" has put into the store is in use; a list of it that cannot be
+// read makes nothing an orphan.
+func TestKeptIsDeclared(t *testing.T) {
+	dir := t.TempDir()
+	testenv.Tree(t, dir, "dir persist", "dir persist/a", "file persist/f", "dir persist/b", "dir persist/.ebb 0700")
+	list := filepath.Join(dir, "persist/.ebb/kept.json")
+	for text, want := range map[string]string{
+		`{"version": 1, "directories": [{"path": "/a", "kept": "2026-11-23T05:00:00Z"}], "files": [{"path": "/f"}]}`: "/b directory 0",
+		`{"version": 1, "directories": [{"path": "/b"}, {"path": "a"}, {"path": "/f/.."}], "files": []}`:             "/a directory 0, /f regular file 1",
+		`{`: "-",
+	} {
+		if err := os.WriteFile(list, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got := "-"
+		if s, err := openWith(dir, nil); err == nil {
+			got = orphans(t, s)
+			s.Close()
+		}
+		if got != want {
+			t.Errorf("%s: got %s, want %s", text, got, want)
+		}
+	}
+}
+
 // Sizes are those on the disk, and each inode counts once.
 func TestOrphanSizes(t *testing.T) {
 	dir := t.TempDir()
