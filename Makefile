@@ -36,7 +36,7 @@ demo: ## boot a virtual machine twice and watch what is gone and what is kept
 .PHONY: test
 test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, power cuts, Nix, virtual machines, the demo
 	scripts/install-tools test
-	$(MAKE) lint test-host test-powercut test-nix test-vm demo
+	$(MAKE) lint vulncheck test-host test-powercut test-nix test-vm demo
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
@@ -72,6 +72,14 @@ lint: ## check the format and run the linters
 	$(STATICCHECK) $(GO_PACKAGES)
 	shellcheck scripts/* .ci/run nixos-module/tests/run nixos-module/tests/*.sh
 	go mod tidy -diff
+
+.PHONY: vulncheck
+vulncheck: ## look up known vulnerabilities of what is linked in, in the database of Go or the one that GOVULNDB names
+	scripts/vulncheck
+
+.PHONY: coverage
+coverage: ## print how much of what runs in the initrd the tests without virtual machines reach
+	scripts/coverage
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser for FUZZTIME each (30s)
