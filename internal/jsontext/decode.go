@@ -63,13 +63,17 @@ func (d *decoder) set(v reflect.Value, value any) error {
 }
 
 func wrongType(v reflect.Value, value any) error {
-	name := map[reflect.Type]string{
-		reflect.TypeFor[*Object](): "an object",
-		reflect.TypeFor[[]any]():   "a list",
-		reflect.TypeFor[string]():  "a string",
-		reflect.TypeFor[Number]():  "a number",
-		reflect.TypeFor[bool]():    "true or false",
-	}[reflect.TypeOf(value)]
+	name := "an object"
+	switch value.(type) {
+	case []any:
+		name = "a list"
+	case string:
+		name = "a string"
+	case Number:
+		name = "a number"
+	case bool:
+		name = "true or false"
+	}
 	return format.Errorf("%s where a %s has to be", name, v.Type())
 }
 
@@ -139,7 +143,9 @@ func (d *decoder) setMap(v reflect.Value, o *Object) error {
 		if err := d.set(element, m.Value); err != nil {
 			return format.Errorf("%s: %w", m.Name, err)
 		}
-		v.SetMapIndex(reflect.ValueOf(m.Name).Convert(v.Type().Key()), element)
+		key := reflect.New(v.Type().Key()).Elem()
+		key.SetString(m.Name)
+		v.SetMapIndex(key, element)
 	}
 	return nil
 }
