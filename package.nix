@@ -53,7 +53,7 @@ buildGoModule {
   ldflags = [
     "-s"
     "-w"
-    "-funcalign=8"
+    "-funcalign=4"
     "-X main.version=${version}"
   ];
 

@@ -13,8 +13,6 @@ package archive
 
 import (
 	"errors"
-	"io"
-	"os"
 	"sort"
 	"strconv"
 	"time"
@@ -74,10 +72,9 @@ func Names(dirFd int) ([]string, error) {
 	if err != nil {
 		return nil, format.Errorf("read directory: %w", err)
 	}
-	dir := os.NewFile(uintptr(fd), ".")
-	defer dir.Close()
-	names, err := dir.Readdirnames(-1)
-	if err != nil && !errors.Is(err, io.EOF) {
+	defer unix.Close(fd)
+	names, err := sys.ReadNames(fd)
+	if err != nil {
 		return nil, format.Errorf("read directory: %w", err)
 	}
 	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })

@@ -1,7 +1,6 @@
 package btrfs
 
 import (
-	"context"
 	"errors"
 	"math"
 	"slices"
@@ -52,22 +51,20 @@ func (c *collector) deleted() []uint64 {
 }
 
 // WaitCleaned commits the file system and returns once none of the deleted
-// subvolumes holds any space, or with the error of the context. It gives up,
+// subvolumes holds any space. It gives up,
 // with [ErrNotCleaned], when nothing has moved for a minute: a subvolume in
 // which somebody has a file open is not taken apart before that is closed.
 //
 // Linux 6.13 has BTRFS_IOC_SUBVOL_SYNC_WAIT for it, which waits for ever;
 // looking at the trees works everywhere.
-func WaitCleaned(ctx context.Context, fd int, ids []uint64) error {
-	return waitCleaned(ctx, fd, ids, cleanerPatience)
+func WaitCleaned(fd int, ids []uint64) error {
+	return waitCleaned(fd, ids, cleanerPatience)
 }
 
-func waitCleaned(ctx context.Context, fd int, ids []uint64, patience time.Duration) error {
+func waitCleaned(fd int, ids []uint64, patience time.Duration) error {
 	if err := Sync(fd); err != nil {
 		return err
 	}
-	tick := time.NewTicker(cleanerPoll)
-	defer tick.Stop()
 	var seen progress
 	for last := time.Now(); ; {
 		now, err := readProgress(fd, ids)
@@ -83,11 +80,7 @@ func waitCleaned(ctx context.Context, fd int, ids []uint64, patience time.Durati
 		} else if time.Since(last) > patience {
 			return failName(opListing, "", ErrNotCleaned)
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-		}
+		time.Sleep(cleanerPoll)
 	}
 }
 

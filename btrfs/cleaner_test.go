@@ -1,8 +1,6 @@
 package btrfs_test
 
 import (
-	"context"
-	"errors"
 	"os"
 	"slices"
 	"testing"
@@ -21,21 +19,16 @@ func TestWaitCleaned(t *testing.T) {
 	defer held.Close()
 	top := f.Open()
 	id := mustInfo(t, int(held.Fd())).ID
-	requireNoError(t, btrfs.WaitCleaned(context.Background(), top, []uint64{id})) // not deleted
+	requireNoError(t, btrfs.WaitCleaned(top, []uint64{id})) // not deleted
 	requireNoError(t, btrfs.DeleteByID(top, id))
 	pending, err := btrfs.Deleted(top)
 	if err != nil || !slices.Equal(pending, []uint64{id}) {
 		t.Errorf("deleted: %v, %v, want %d", pending, err, id)
 	}
 	// While somebody has a file in it open it stays.
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := btrfs.WaitCleaned(ctx, top, []uint64{id}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
-	}
-	requireError(t, btrfs.WaitCleanedAtOnce(context.Background(), top, []uint64{id}), btrfs.ErrNotCleaned)
+	requireError(t, btrfs.WaitCleanedAtOnce(top, []uint64{id}), btrfs.ErrNotCleaned)
 	held.Close()
-	requireNoError(t, btrfs.WaitCleaned(context.Background(), top, []uint64{id}))
+	requireNoError(t, btrfs.WaitCleaned(top, []uint64{id}))
 	if pending, err := btrfs.Deleted(top); err != nil || len(pending) != 0 {
 		t.Errorf("deleted: %v, %v", pending, err)
 	}

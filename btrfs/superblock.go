@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // The first superblock and its fields: struct btrfs_super_block of
@@ -43,7 +45,7 @@ type Superblock struct {
 // with [ErrNotBtrfs] when there is none. Nothing is verified: it is for people
 // who look for their file system.
 func ReadSuperblock(path string) (Superblock, error) {
-	f, err := os.Open(path)
+	f, err := sys.OpenPath(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
 		return Superblock{}, err
 	}

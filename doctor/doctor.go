@@ -9,7 +9,6 @@ package doctor
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path"
 	"sort"
 	"strings"
@@ -120,7 +119,7 @@ func (x *Examination) examineConfigError() {
 // examineDevice reports whether the root's device is there.
 func (x *Examination) examineDevice() bool {
 	device := x.Config.Root.Device
-	_, err := os.Stat(device)
+	err := sys.Exists(device)
 	if err == nil {
 		return true
 	}

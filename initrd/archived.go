@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"os"
 	"path"
 	"strings"
 
@@ -45,7 +44,7 @@ func MountArchived(root *config.Root, number uint64, name, dir string) error {
 func UnmountArchived(root *config.Root, dir string) error {
 	absolute := path.Clean(dir)
 	if !path.IsAbs(dir) {
-		here, err := os.Getwd()
+		here, err := unix.Getwd()
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package initrd
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -37,7 +36,7 @@ func Hint(err error) string {
 	if errors.As(err, &problems) {
 		return "ebb check lists all that is wrong with the config; until it is mended, boot an earlier generation"
 	}
-	if os.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
+	if unix.Geteuid() != 0 && errors.Is(err, fs.ErrPermission) {
 		return "only root may do that"
 	}
 	for _, known := range hints {

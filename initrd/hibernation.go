@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/ebb-nix/ebb/internal/cmdline"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // A hibernated machine's memory holds the old root mounted and dirty. A
@@ -50,7 +50,7 @@ func guardHibernation(p cmdline.Parameters, from resumeSources) error {
 		return nil
 	}
 	location := path.Join(from.efivars, hibernateLocation)
-	switch _, err := os.Stat(location); {
+	switch err := sys.Exists(location); {
 	case err == nil:
 		return pendingImage("the EFI variable HibernateLocation")
 	case !errors.Is(err, fs.ErrNotExist):
@@ -129,27 +129,26 @@ func devicePath(value, dev string) string {
 }
 
 func hasHibernationImage(path string, pageOffset int64) (bool, error) {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	f, err := sys.OpenPath(path, unix.O_RDONLY|unix.O_NONBLOCK)
 	if err != nil {
-		return false, format.Errorf("open %s: %w", path, err)
+		return false, err
 	}
-	f := os.NewFile(uintptr(fd), path)
 	defer f.Close()
-	page := int64(os.Getpagesize())
+	page := int64(unix.Getpagesize())
 	mark := make([]byte, swapSignatureLength)
 	_, err = f.ReadAt(mark, (pageOffset+1)*page-swapSignatureLength)
 	switch {
 	case errors.Is(err, io.EOF):
 		return false, nil // shorter than a swap header
 	case err != nil:
-		return false, err
+		return false, format.Errorf("read %s: %w", path, err)
 	}
 	return string(mark) == hibernationSignature, nil
 }
 
 // firstLine reads a line of /sys, "" when there is no such file.
 func firstLine(path string) (string, error) {
-	data, err := os.ReadFile(path)
+	data, err := sys.ReadPath(path, 64<<10)
 	if errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

@@ -1,7 +1,6 @@
 package initrd
 
 import (
-	"os"
 	"strings"
 	"time"
 
@@ -49,9 +48,8 @@ func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 	if err := unix.Uname(&name); err != nil {
 		return nil, format.Errorf("uname: %w", err)
 	}
-	_, noInitrd := os.Stat(initrdRelease)
 	return &Host{
-		RunDir: runDir, Sysroot: sysroot, Log: log, Stage1: noInitrd == nil,
+		RunDir: runDir, Sysroot: sysroot, Log: log, Stage1: sys.Exists(initrdRelease) == nil,
 		BootID:      strings.TrimSpace(string(id)),
 		Kernel:      unix.ByteSliceToString(name.Release[:]),
 		CommandLine: cmdline.Parse(string(line)),

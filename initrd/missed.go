@@ -3,11 +3,11 @@ package initrd
 import (
 	"errors"
 	"io/fs"
-	"os"
 
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // RollbackNotStarted records that the service manager never started a rollback
@@ -39,7 +39,7 @@ func (h *Host) rollbackTold() bool {
 // thing that ebb-rollback.service requires: the device.
 func whyNotStarted(root *config.Root) error {
 	if root.Kind == config.KindBtrfs {
-		if _, err := os.Stat(root.Device); errors.Is(err, fs.ErrNotExist) {
+		if err := sys.Exists(root.Device); errors.Is(err, fs.ErrNotExist) {
 			return &refusal{
 				reason: "the device " + root.Device + " did not appear",
 				hint:   "is the disk attached, and is the name right? ls /dev/disk/by-* shows which there are",

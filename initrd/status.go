@@ -2,7 +2,6 @@ package initrd
 
 import (
 	"errors"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -142,7 +141,7 @@ func (s *Status) judgeRoot(r *RollbackRecord) {
 // rollback has given it: systemd-remount-fs.service applies the options of the
 // fstab once more. The kernel counts in pages (shmem_parse_one).
 func (s *Status) judgeTmpfs(r *RollbackRecord) {
-	page := uint64(os.Getpagesize())
+	page := uint64(unix.Getpagesize())
 	size := (r.SizeBytes + page - 1) / page * page
 	switch {
 	case !s.Root.Mounted:

@@ -1,8 +1,6 @@
 package initrd
 
 import (
-	"os"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/archive"
@@ -96,7 +94,7 @@ func tmpfsBytes(size config.Size) (uint64, error) {
 
 // smallerSize is the rule: percent of ram, whole pages, and no more than bytes.
 func smallerSize(size config.Size, ram uint64) uint64 {
-	page := uint64(os.Getpagesize())
+	page := uint64(unix.Getpagesize())
 	share := ram / 100 * size.RAMPercent / page * page
 	if size.Bytes > 0 {
 		return min(size.Bytes, share)

@@ -2,7 +2,6 @@ package mounts
 
 import (
 	"errors"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -254,7 +253,7 @@ func (p *placing) place() error {
 // rootPath is the path of the root in mountinfo, "" for "/" itself.
 func (u *run) rootPath() string {
 	if u.path == nil {
-		path, err := os.Readlink(sys.DescriptorPath(u.root.Fd))
+		path, err := sys.PathOf(u.root.Fd)
 		if err != nil {
 			path = u.root.Dir
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -123,12 +122,9 @@ func sameContents(a, b *side) (bool, error) {
 }
 
 // openContents opens the regular file of a side for reading.
-func openContents(s *side) (*os.File, error) {
+func openContents(s *side) (sys.File, error) {
 	fd, err := sys.Reopen(s.fd, unix.O_RDONLY|unix.O_NONBLOCK)
-	if err != nil {
-		return nil, err
-	}
-	return os.NewFile(uintptr(fd), s.path()), nil
+	return sys.File(fd), err
 }
 
 func sameBytes(a, b io.Reader) (bool, error) {

@@ -1,7 +1,6 @@
 package mounts
 
 import (
-	"context"
 	"os"
 	"strings"
 	"testing"
@@ -129,10 +128,13 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.entries(synced("/etc/id"), synced("/etc/busy"), synced("/etc/late/file"), synced("/etc/last"))
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(stop)
 	ended := make(chan error)
-	go func() { ended <- g.root.Watch(ctx, func(Report) {}) }()
+	go func() { ended <- g.root.Watch(stop, func(Report) {}) }()
 
 	// A rename over the file, as most programs do it.
 	time.Sleep(200 * time.Millisecond)
@@ -157,10 +159,13 @@ func TestWatch(t *testing.T) {
 	g.waitContent("persist/etc/id", "replaced")
 	// A last change, and the end.
 	g.write("etc/last", "word")
-	cancel()
+	if _, err := unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+		t.Fatal(err)
+	}
 	if err := <-ended; err != nil {
 		t.Errorf("watch: %v", err)
 	}
+	g.root.SyncBack() // as the unit does at its end
 	g.requireContent("persist/etc/last", "word")
 	g.requireMissing("persist/etc/late/file")
 }

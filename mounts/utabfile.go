@@ -3,7 +3,7 @@ package mounts
 import (
 	"bytes"
 	"errors"
-	"os"
+	"io/fs"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,8 +25,9 @@ func (u *run) writeUtab() error {
 		return nil
 	}
 	dirName, name := splitPath(u.root.Utab)
-	if err := os.MkdirAll(dirName, 0o755); err != nil {
-		return err
+	// Only libmount's own directory can be missing; /run is the service manager's.
+	if err := unix.Mkdir(dirName, 0o755); err != nil && !errors.Is(err, unix.EEXIST) {
+		return &fs.PathError{Op: "mkdir", Path: dirName, Err: err}
 	}
 	dir, err := sys.OpenDirectory(dirName)
 	if err != nil {

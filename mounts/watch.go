@@ -1,10 +1,8 @@
 package mounts
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
-	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -27,37 +25,33 @@ const (
 const watchMask = unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB |
 	unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_ONLYDIR
 
-// Watch copies targets of sync entries back whenever they change, until ctx
-// ends, and then all of them once more. report gets the result of each round
-// of copying. The error is one of the watching as such.
-func (r *Root) Watch(ctx context.Context, report func(Report)) error {
+// Watch copies targets of sync entries back whenever they change, until there
+// is something to be read from the descriptor stop (-1: until the process is
+// killed, which is safe at any time). report gets the result of each round of
+// copying. The error is one of the watching as such.
+func (r *Root) Watch(stop int, report func(Report)) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return format.Errorf("inotify_init: %w", err)
 	}
 	w := &watcher{
-		root: r, events: os.NewFile(uintptr(fd), "inotify"), fd: fd, report: report,
+		root: r, fd: fd, stop: stop, report: report,
 		directories: map[string]*watched{}, byWatch: map[int32]string{}, due: map[string]time.Time{},
 	}
-	defer w.events.Close()
+	defer unix.Close(fd)
 	for i := range r.Stores {
 		for j := range r.Stores[i].Entries {
 			w.add(&r.Stores[i].Entries[j])
 		}
 	}
-	// A deadline in the past ends a read that is under way.
-	stop := context.AfterFunc(ctx, func() { w.events.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
-	err = w.loop(ctx)
-	report(r.SyncBack())
-	return err
+	return w.loop()
 }
 
 // watcher is one Watch on its way.
 type watcher struct {
 	root        *Root
-	events      *os.File
-	fd          int
+	fd          int // of inotify
+	stop        int
 	report      func(Report)
 	directories map[string]*watched
 	byWatch     map[int32]string     // watch descriptor to directory
@@ -83,25 +77,35 @@ func (w *watcher) add(e *config.Entry) {
 	w.directories[dir].paths[name] = e.Path
 }
 
-func (w *watcher) loop(ctx context.Context) error {
+func (w *watcher) loop() error {
 	buf := make([]byte, 64<<10)
 	for {
 		w.arm()
 		w.copyDue()
-		if err := w.events.SetReadDeadline(w.next()); err != nil {
-			return format.Errorf("inotify: %w", err)
+		// poll(2) passes over a descriptor that is negative.
+		ready := []unix.PollFd{{Fd: int32(w.fd), Events: unix.POLLIN}, {Fd: int32(w.stop), Events: unix.POLLIN}}
+		if _, err := unix.Poll(ready, w.patience()); err != nil && !errors.Is(err, unix.EINTR) {
+			return format.Errorf("poll inotify: %w", err)
 		}
-		// Asked after the deadline was set, which may have replaced the one
-		// that was to end the read.
-		if ctx.Err() != nil {
+		if ready[1].Revents != 0 {
 			return nil
 		}
-		n, err := w.events.Read(buf)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		n, err := unix.Read(w.fd, buf)
+		if err != nil && !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR) {
 			return format.Errorf("read inotify: %w", err)
 		}
 		w.take(buf[:max(n, 0)])
 	}
+}
+
+// patience is how long to wait for an event before there is something else to
+// do, in milliseconds, rounded up; -1 is for ever.
+func (w *watcher) patience() int {
+	at := w.next()
+	if at.IsZero() {
+		return -1
+	}
+	return int(max(time.Until(at), 0)/time.Millisecond) + 1
 }
 
 // next is when there is something to do without an event; the zero time when

@@ -1,7 +1,6 @@
 package roots
 
 import (
-	"context"
 	"errors"
 	"slices"
 
@@ -30,7 +29,7 @@ type Report struct {
 //
 // Young roots go, the oldest first, while less than keep.MinFreePercent is
 // free; for that Prune waits, after each, until the kernel has freed its space.
-func (r *Remover) Prune(ctx context.Context, verdicts []Verdict, keep config.Keep) (*Report, error) {
+func (r *Remover) Prune(verdicts []Verdict, keep config.Keep) (*Report, error) {
 	report := &Report{Verdicts: verdicts, Deleted: []uint64{}}
 	ids, err := r.EmptyTrash()
 	failed := []error{err}
@@ -43,7 +42,7 @@ func (r *Remover) Prune(ctx context.Context, verdicts []Verdict, keep config.Kee
 		ids, failed = append(ids, deleted...), append(failed, err)
 	}
 	report.Subvolumes = len(ids)
-	failed = append(failed, r.freeSpace(ctx, verdicts, keep, ids, report))
+	failed = append(failed, r.freeSpace(verdicts, keep, ids, report))
 	return report, errors.Join(failed...)
 }
 
@@ -63,13 +62,13 @@ func (r *Remover) delete(number uint64, report *Report) (ids []uint64, err error
 
 // freeSpace deletes the oldest roots that only their age protects while too
 // little space is free. ids are subvolumes that this run has deleted already.
-func (r *Remover) freeSpace(ctx context.Context, verdicts []Verdict, keep config.Keep, ids []uint64, report *Report) error {
+func (r *Remover) freeSpace(verdicts []Verdict, keep config.Keep, ids []uint64, report *Report) error {
 	var failed []error
 	for _, v := range slices.Backward(verdicts) {
 		if !v.DeletesForSpace() {
 			continue
 		}
-		enough, err := r.isEnough(ctx, keep, ids, report)
+		enough, err := r.isEnough(keep, ids, report)
 		if enough || err != nil {
 			return errors.Join(append(failed, err)...)
 		}
@@ -78,18 +77,18 @@ func (r *Remover) freeSpace(ctx context.Context, verdicts []Verdict, keep config
 		ids, failed = append(ids, deleted...), append(failed, err)
 		report.Subvolumes += len(deleted)
 	}
-	enough, err := r.isEnough(ctx, keep, ids, report)
+	enough, err := r.isEnough(keep, ids, report)
 	report.Short = !enough
 	return errors.Join(append(failed, err)...)
 }
 
 // isEnough reports whether enough space is free, at the latest when the kernel
 // has taken apart what was deleted.
-func (r *Remover) isEnough(ctx context.Context, keep config.Keep, ids []uint64, report *Report) (enough bool, err error) {
+func (r *Remover) isEnough(keep config.Keep, ids []uint64, report *Report) (enough bool, err error) {
 	if report.FreePercent, err = FreePercent(r.top); err != nil || report.FreePercent >= keep.MinFreePercent {
 		return err == nil, err
 	}
-	if err := btrfs.WaitCleaned(ctx, r.top, ids); err != nil {
+	if err := btrfs.WaitCleaned(r.top, ids); err != nil {
 		return false, err
 	}
 	report.FreePercent, err = FreePercent(r.top)

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
@@ -56,9 +55,9 @@ func findCommand(args []string) (*command, []string) {
 // usage prints the help: to standard output when it was asked for.
 func usage(args []string) int {
 	asked := len(args) > 0 && (args[0] == "-h" || args[0] == "--help" || args[0] == "help")
-	out, status := io.Writer(os.Stderr), exitUsage
+	out, status := io.Writer(sys.Stderr), exitUsage
 	if asked {
-		out, status = os.Stdout, exitDone
+		out, status = sys.Stdout, exitDone
 	} else if len(args) > 0 {
 		format.Fprintf(out, "ebb: there is no command %s\n\n", kmsg.Quote(args[0]))
 	}
@@ -129,6 +128,5 @@ func (i *invocation) host(sysroot string) (*initrd.Host, error) {
 
 // inInitrd reports whether this is stage 1, by the file that systemd goes by.
 func inInitrd() bool {
-	_, err := os.Stat("/etc/initrd-release")
-	return err == nil
+	return sys.Exists("/etc/initrd-release") == nil
 }

@@ -5,8 +5,8 @@ package main
 
 import (
 	"errors"
-	"os"
 	"runtime"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +29,9 @@ const (
 func main() {
 	// Modes are meant as they are written.
 	unix.Umask(0)
-	os.Exit(run(os.Args[1:]))
+	if status := run(arguments()[1:]); status != exitDone {
+		unix.Exit(status)
+	}
 }
 
 // run finds the command and runs it; it is the one place where errors reach a
@@ -49,9 +51,23 @@ func run(args []string) (status int) {
 	if c == nil {
 		return usage(args)
 	}
-	err := c.run(&invocation{command: c, log: log, stdout: os.Stdout}, rest)
+	err := c.run(&invocation{command: c, log: log, stdout: sys.Stdout}, rest)
 	return report(log, c, err)
 }
+
+// arguments returns the arguments of this process, proc_pid_cmdline(5); only
+// package os can have them from the runtime.
+func arguments() []string {
+	text, err := sys.ReadPath("/proc/self/cmdline", maxArguments)
+	if err != nil {
+		format.Fprintf(sys.Stderr, "ebb: %v\nebb: hint: mount -t proc proc /proc\n", err)
+		unix.Exit(exitFailed)
+	}
+	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
+}
+
+// maxArguments is what the kernel allows a command line by default, execve(2).
+const maxArguments = 6 << 20
 
 // isVerbose asks the kernel command line (ebb.log=debug).
 func isVerbose() bool {
@@ -79,7 +95,7 @@ func report(log *kmsg.Logger, c *command, err error) int {
 	case errors.Is(err, errProblems):
 		return exitFailed
 	case errors.As(err, &misuse):
-		format.Fprintf(os.Stderr, "ebb %s: %s\nebb %s -h tells more\n", c.name, misuse.reason, c.name)
+		format.Fprintf(sys.Stderr, "ebb %s: %s\nebb %s -h tells more\n", c.name, misuse.reason, c.name)
 		return exitUsage
 	case errors.As(err, &problems):
 		for _, p := range problems {

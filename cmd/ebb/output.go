@@ -2,11 +2,11 @@ package main
 
 import (
 	"io"
-	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/jsontext"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 func printJSON(w io.Writer, value any) error {
@@ -23,16 +23,13 @@ type palette struct{ on bool }
 
 // newPalette goes by https://no-color.org and by what is at the other end.
 func newPalette(w io.Writer) palette {
-	f, isFile := w.(*os.File)
-	if !isFile || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+	f, isFile := w.(sys.File)
+	noColour, _ := unix.Getenv("NO_COLOR")
+	terminal, _ := unix.Getenv("TERM")
+	if !isFile || noColour != "" || terminal == "dumb" {
 		return palette{}
 	}
-	return palette{on: isTerminal(f)}
-}
-
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	return palette{on: f.IsTerminal()}
 }
 
 func (p palette) good(s string) string { return p.paint("32", s) }

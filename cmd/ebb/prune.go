@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io/fs"
 	"time"
@@ -142,7 +141,7 @@ func (p *prune) run(top int) error {
 	if err != nil {
 		return err
 	}
-	report, err := remover.Prune(context.Background(), verdicts, p.root.Keep)
+	report, err := remover.Prune(verdicts, p.root.Keep)
 	if believed(verdicts) {
 		err = errors.Join(err, remover.RememberClock(clock))
 	}
@@ -171,7 +170,7 @@ func waitCleaned(top int) error {
 	if err != nil {
 		return err
 	}
-	return btrfs.WaitCleaned(context.Background(), top, pending)
+	return btrfs.WaitCleaned(top, pending)
 }
 
 // remover deletes for this invocation, and says so in the log.

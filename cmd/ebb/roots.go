@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"strconv"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/roots"
 )
 
@@ -191,12 +191,12 @@ func (a *archiveCommand) deleteRoots(top int, numbers []uint64) error {
 
 // ask wants a yes from a person at a terminal.
 func (a *archiveCommand) ask(question string) error {
-	if !isTerminal(os.Stdin) {
+	if !sys.Stdin.IsTerminal() {
 		return &usageError{"nobody is there to confirm it: --yes does it without a question"}
 	}
 	format.Fprintf(a.stdout, "%s [y/N] ", question)
 	answer := make([]byte, 64) // a terminal gives a line at a time
-	n, err := os.Stdin.Read(answer)
+	n, err := sys.Stdin.Read(answer)
 	if err != nil || strings.ToLower(strings.TrimSpace(string(answer[:n]))) != "y" {
 		return errors.New("nothing was deleted")
 	}

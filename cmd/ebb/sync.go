@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"os/signal"
 	"path"
 	"slices"
 	"strings"
@@ -71,15 +69,13 @@ func checkSyncPaths(cfg *config.Config, paths []string) error {
 	return nil
 }
 
-// watch copies back what changes until SIGTERM or SIGINT, and then everything
-// once more.
+// watch copies back what changes until the process is killed. The unit runs
+// "ebb sync" after that, for what changed last.
 func (i *invocation) watch(entries *mounts.Root) error {
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGTERM, unix.SIGINT)
-	defer stop()
 	if err := service.Notify("READY=1"); err != nil {
 		i.log.Log(kmsg.Refusal, "sync: %v", err)
 	}
-	return entries.Watch(ctx, func(report mounts.Report) { i.logSync(report) })
+	return entries.Watch(-1, func(report mounts.Report) { i.logSync(report) })
 }
 
 func (i *invocation) logSync(report mounts.Report) (failed int) {

@@ -11,7 +11,6 @@ package kmsg
 
 import (
 	"io"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // Level is a syslog(3) level.
@@ -58,16 +58,16 @@ type Logger struct {
 // New returns the logger for this process. With verbose, lines of level Debug
 // are written as well.
 func New(verbose bool) *Logger {
-	l := &Logger{stderr: os.Stderr, journal: isJournal(os.Stderr), verbose: verbose}
-	if _, err := os.Stat("/etc/initrd-release"); err != nil {
+	l := &Logger{stderr: sys.Stderr, journal: isJournal(sys.Stderr), verbose: verbose}
+	if sys.Exists("/etc/initrd-release") != nil {
 		return l
 	}
 	// Worst case of each: the line is missing there, standard error has it.
-	if console, err := os.OpenFile("/dev/console", os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil && !isTerminal(os.Stderr) {
+	if console, err := sys.OpenPath("/dev/console", unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK); err == nil && !sys.Stderr.IsTerminal() {
 		l.console = console
 	}
-	if !l.journal && !isTerminal(os.Stderr) {
-		if kernel, err := os.OpenFile("/dev/kmsg", os.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK, 0); err == nil {
+	if !l.journal && !sys.Stderr.IsTerminal() {
+		if kernel, err := sys.OpenPath("/dev/kmsg", unix.O_WRONLY|unix.O_NOCTTY|unix.O_NONBLOCK); err == nil {
 			l.kernel = kernel
 		}
 	}
@@ -77,17 +77,13 @@ func New(verbose bool) *Logger {
 // isJournal compares the open file with what the service manager says that it
 // has connected to the journal: $JOURNAL_STREAM, "device:inode"
 // (systemd.exec(5)). A descriptor that was redirected since does not match.
-func isJournal(f *os.File) bool {
+func isJournal(f sys.File) bool {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+	if err := unix.Fstat(int(f), &st); err != nil {
 		return false
 	}
-	return os.Getenv("JOURNAL_STREAM") == format.Sprintf("%d:%d", st.Dev, st.Ino)
-}
-
-func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil
+	stream, _ := unix.Getenv("JOURNAL_STREAM")
+	return stream == format.Sprintf("%d:%d", st.Dev, st.Ino)
 }
 
 // Log writes one line, at once. Line breaks and control characters in it, which

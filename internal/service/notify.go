@@ -2,7 +2,6 @@
 package service
 
 import (
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +16,7 @@ const socketVariable = "NOTIFY_SOCKET"
 // descriptors that go along with it. Without a service manager it does
 // nothing. sd_notify(3).
 func Notify(message string, fds ...int) error {
-	address := os.Getenv(socketVariable)
+	address, _ := unix.Getenv(socketVariable)
 	if address == "" {
 		return nil
 	}

@@ -61,3 +61,19 @@ func Remove(dirFd int, name string) error {
 	}
 	return pathError("unlink", name, err)
 }
+
+// ReadNames returns the names in an open directory, from where it stands to its
+// end, in no particular order and without "." and "..".
+func ReadNames(fd int) (names []string, err error) {
+	buf := make([]byte, 8<<10)
+	for {
+		n, err := retryInt(func() (int, error) { return unix.Getdents(fd, buf) })
+		if err != nil {
+			return nil, pathError("getdents", ".", err)
+		}
+		if n == 0 {
+			return names, nil
+		}
+		_, _, names = unix.ParseDirent(buf[:n], -1, names)
+	}
+}

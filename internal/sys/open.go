@@ -2,8 +2,6 @@ package sys
 
 import (
 	"errors"
-	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -133,5 +131,13 @@ func Resolve(path string) (string, error) {
 		return "", pathError("open", path, err)
 	}
 	defer unix.Close(fd)
-	return os.Readlink("/proc/self/fd/" + strconv.Itoa(fd))
+	return PathOf(fd)
+}
+
+// PathOf returns the path that the kernel knows for an open descriptor, see
+// proc_pid_fd(5).
+func PathOf(fd int) (string, error) {
+	buf := make([]byte, unix.PathMax)
+	n, err := retryInt(func() (int, error) { return unix.Readlink(DescriptorPath(fd), buf) })
+	return string(buf[:max(n, 0)]), pathError("readlink", DescriptorPath(fd), err)
 }

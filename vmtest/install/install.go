@@ -18,7 +18,7 @@ import (
 // Build makes the binary in dir, with the flags of "make build", and returns
 // its path.
 func Build(ctx context.Context, dir string) (string, error) {
-	return vmtest.Compile(ctx, "github.com/ebb-nix/ebb/cmd/ebb", dir, "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=8")
+	return vmtest.Compile(ctx, "github.com/ebb-nix/ebb/cmd/ebb", dir, "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=4")
 }
 
 // Ebb returns what the initrd and the running system of a machine have of ebb
