@@ -24,6 +24,7 @@ const asEbb = "EBB_TEST_AS_EBB"
 func TestMain(m *testing.M) {
 	if os.Getenv(asEbb) != "" {
 		main()
+		os.Exit(exitDone) // main returns when all went well
 	}
 	os.Exit(testenv.RunInNamespaces(m))
 }
