@@ -1,7 +1,6 @@
 package roots
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +25,7 @@ func (d *disk) prune() (*Report, error) {
 	r := d.open()
 	defer r.Close()
 	keep := config.Keep{Count: 1, Days: 1}
-	return r.Prune(context.Background(), Retain(list, keep, Clock{Now: today, LastSeen: daysAgo(1)}, "now"), keep)
+	return r.Prune(Retain(list, keep, Clock{Now: today, LastSeen: daysAgo(1)}, "now"), keep)
 }
 
 // What machines, portable services and docker leave in a root: subvolumes side
@@ -135,7 +134,7 @@ func TestPruneFullDisk(t *testing.T) {
 	if err != nil || fmt.Sprint(report.Deleted) != "[1]" {
 		t.Fatalf("%+v, %v", report, err)
 	}
-	if err := btrfs.WaitCleaned(context.Background(), d.Open(), []uint64{gone}); err != nil {
+	if err := btrfs.WaitCleaned(d.Open(), []uint64{gone}); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(d.Path("@/new"), make([]byte, 16<<20), 0o600); err != nil {
@@ -193,7 +192,7 @@ func (d *disk) killed(announce func(string, ...any)) (killed bool) {
 		defer close(done)
 		defer r.Close() // as the kernel does
 		keep := config.Keep{Count: 1, Days: 1}
-		_, err := r.Prune(context.Background(), Retain(list, keep, Clock{Now: today, LastSeen: daysAgo(1)}, "now"), keep)
+		_, err := r.Prune(Retain(list, keep, Clock{Now: today, LastSeen: daysAgo(1)}, "now"), keep)
 		if err != nil {
 			d.t.Error(err)
 		}
@@ -233,7 +232,7 @@ func TestPruneForSpace(t *testing.T) {
 	keep := config.Keep{Count: 2, Days: 1000, MinFreePercent: before + 12}
 	r := d.open()
 	defer r.Close()
-	report, err := r.Prune(context.Background(), Retain(list, keep, Clock{Now: today}, "now"), keep)
+	report, err := r.Prune(Retain(list, keep, Clock{Now: today}, "now"), keep)
 	if err != nil || fmt.Sprint(report.Deleted) != "[1 2]" || report.Short {
 		t.Errorf("free before %d %%: %+v, %v", before, report, err)
 	}
@@ -242,7 +241,7 @@ func TestPruneForSpace(t *testing.T) {
 	if list, err = List(top, "@roots"); err != nil {
 		t.Fatal(err)
 	}
-	report, err = r.Prune(context.Background(), Retain(list, keep, Clock{Now: today}, "now"), keep)
+	report, err = r.Prune(Retain(list, keep, Clock{Now: today}, "now"), keep)
 	if err != nil || fmt.Sprint(report.Deleted) != "[3]" || !report.Short {
 		t.Errorf("%+v, %v", report, err)
 	}
