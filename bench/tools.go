@@ -73,7 +73,7 @@ func (b *bench) compileEmptyGo() error {
 		return err
 	}
 	b.tools.emptyGo = filepath.Join(b.dir, "floor-empty-go")
-	build := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=8", "-o", b.tools.emptyGo, source)
+	build := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=4", "-o", b.tools.emptyGo, source)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return output(build)
 }

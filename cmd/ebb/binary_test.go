@@ -105,7 +105,7 @@ func TestHeapIsReadyFirst(t *testing.T) {
 			t.Fatalf("%v\n%s", err, trace)
 		}
 		_, after, found := strings.Cut(string(trace), "init github.com/ebb-nix/ebb/internal/heap ")
-		for _, name := range []string{"errors", "syscall", "os"} {
+		for _, name := range []string{"errors", "syscall", "time"} {
 			if !found || !strings.Contains(after, "init "+name+" @") {
 				t.Errorf("%s is initialised before the heap is ready:\n%s", name, trace)
 			}

@@ -6,7 +6,6 @@ package main
 import (
 	"errors"
 	"runtime"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -29,7 +28,7 @@ const (
 func main() {
 	// Modes are meant as they are written.
 	unix.Umask(0)
-	if status := run(arguments()[1:]); status != exitDone {
+	if status := run(sys.Arguments()[1:]); status != exitDone {
 		unix.Exit(status)
 	}
 }
@@ -54,20 +53,6 @@ func run(args []string) (status int) {
 	err := c.run(&invocation{command: c, log: log, stdout: sys.Stdout}, rest)
 	return report(log, c, err)
 }
-
-// arguments returns the arguments of this process, proc_pid_cmdline(5); only
-// package os can have them from the runtime.
-func arguments() []string {
-	text, err := sys.ReadPath("/proc/self/cmdline", maxArguments)
-	if err != nil {
-		format.Fprintf(sys.Stderr, "ebb: %v\nebb: hint: mount -t proc proc /proc\n", err)
-		unix.Exit(exitFailed)
-	}
-	return strings.Split(strings.TrimSuffix(string(text), "\x00"), "\x00")
-}
-
-// maxArguments is what the kernel allows a command line by default, execve(2).
-const maxArguments = 6 << 20
 
 // isVerbose asks the kernel command line (ebb.log=debug).
 func isVerbose() bool {
