@@ -123,6 +123,7 @@ type Entry struct {
 	Subvolume bool     // a missing source is made as a btrfs subvolume
 	NoDataCOW bool     // a missing source is made with chattr +C
 	Required  bool     // without it the boot stops
+	Kept      string   // when "ebb keep" has made it; empty for what is declared
 	index     int      // in its list in the document
 }
 

@@ -17,6 +17,7 @@ import (
 type decoder struct {
 	problems Problems
 	path     []step
+	kept     bool // the document is a list of kept entries
 }
 
 // step is one step into the document: the name of a member, or an index.

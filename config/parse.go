@@ -14,13 +14,8 @@ const (
 // them, and no config.
 func Parse(data []byte) (*Config, error) {
 	d := &decoder{}
-	if len(data) > MaxBytes {
-		d.refuse("the document is longer than %d bytes", MaxBytes)
-		return nil, d.problems
-	}
-	document, err := jsontext.Parse(string(data), maxDepth)
-	if err != nil {
-		d.refuse("%v", err)
+	document, ok := d.parse(data, MaxBytes)
+	if !ok {
 		return nil, d.problems
 	}
 	c := d.config(document)
@@ -29,6 +24,19 @@ func Parse(data []byte) (*Config, error) {
 		return nil, d.problems
 	}
 	return c, nil
+}
+
+// parse reads the text of a document.
+func (d *decoder) parse(data []byte, largest int) (any, bool) {
+	if len(data) > largest {
+		d.refuse("the document is longer than %d bytes", largest)
+		return nil, false
+	}
+	document, err := jsontext.Parse(string(data), maxDepth)
+	if err != nil {
+		d.refuse("%v", err)
+	}
+	return document, err == nil
 }
 
 // config reads the whole document. A document of another version is refused

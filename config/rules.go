@@ -49,16 +49,9 @@ func (d *decoder) checkStores(c *Config) {
 // checkAgainstStores refuses an entry that would hide a store, or that lies in
 // one.
 func (d *decoder) checkAgainstStores(c *Config, p placed) {
-	path := p.entry.Path
 	for i := range c.Stores {
-		store := c.Stores[i].Path
-		switch {
-		case path == store:
-			d.refuseAt(p.place()+".path", "%q: is a store", path)
-		case below(store, path):
-			d.refuseAt(p.place()+".path", "%q: would hide the store %s", path, store)
-		case below(path, store):
-			d.refuseAt(p.place()+".path", "%q: lies in the store %s", path, store)
+		if reason := atOddsWithStore(p.entry.Path, c.Stores[i].Path); reason != "" {
+			d.refuseAt(p.place()+".path", "%q: %s", p.entry.Path, reason)
 		}
 	}
 }

@@ -33,17 +33,24 @@ func (d *decoder) store(path string, value any) Store {
 
 func (d *decoder) entries(value any, s *Store, directories bool) {
 	elements, _ := value.([]any)
-	if len(elements) > maxEntries {
-		d.refuse("more than %d entries", maxEntries)
+	most := maxEntries
+	if d.kept {
+		most = maxKept
+	}
+	if len(elements) > most {
+		d.refuse("more than %d entries", most)
 		return
 	}
 	s.Entries = append(make([]Entry, 0, len(s.Entries)+len(elements)), s.Entries...)
 	d.list(value, func(v any) {
+		before := len(d.problems)
 		e := Entry{Directory: directories, How: Bind, index: d.path[len(d.path)-1].index}
 		if o := d.object(v, func(name string, v any) bool { return d.entryMember(&e, name, v) }); o != nil {
 			d.checkEntry(&e, o)
 		}
-		s.Entries = append(s.Entries, e)
+		if !d.kept || len(d.problems) == before {
+			s.Entries = append(s.Entries, e)
+		}
 	})
 }
 
@@ -69,6 +76,10 @@ func (d *decoder) entryMember(e *Entry, name string, v any) bool {
 		e.NoDataCOW = d.flag(v)
 	case "required":
 		e.Required = d.flag(v)
+		return !d.kept
+	case "kept":
+		e.Kept = d.text(v)
+		return d.kept
 	default:
 		return d.ownerMember(&e.Owner, name, v)
 	}
@@ -109,6 +120,9 @@ func (d *decoder) checkEntry(e *Entry, o *jsontext.Object) {
 		d.refuseIn("path", "is missing")
 	case e.Path != "" && !d.checkTarget(e.Path):
 		e.Path = "" // nothing more is to be said about it
+	}
+	if d.kept && e.Kept == "" {
+		d.refuseIn("kept", "is missing")
 	}
 	if e.Directory && e.How == Sync {
 		d.refuseIn("how", "\"sync\": is for files only, a directory can be bound")

@@ -63,9 +63,10 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	if err != nil {
 		oldRoots = func() ([]int, error) { return nil, err }
 	}
+	stores, notes := withKept(cfg, fd)
 	return &mounts.Root{
 		Fd: fd, Dir: dir,
-		Stores: cfg.Stores, Adopt: cfg.Adopt,
+		Stores: stores, Adopt: cfg.Adopt, Notes: notes,
 		// Where ebb is tried out by hand nothing is known to be lost.
 		Fresh:        record.Fresh || h.Stage1 && cfg.Root.Kind != config.KindNone,
 		OldRoots:     oldRoots,

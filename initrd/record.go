@@ -31,11 +31,12 @@ const recordMaxBytes = 64 << 20
 // Record is /run/ebb/boot.json: what ebb did in this boot. It is written
 // whole at the end of each command of stage 1, also when that failed.
 type Record struct {
-	Version  int             `json:"version"`
-	BootID   string          `json:"boot_id"`
-	Kernel   string          `json:"kernel"`
-	Rollback *RollbackRecord `json:"rollback,omitempty"`
-	Mount    *MountRecord    `json:"mount,omitempty"`
+	Version  int                  `json:"version"`
+	BootID   string               `json:"boot_id"`
+	Kernel   string               `json:"kernel"`
+	Rollback *RollbackRecord      `json:"rollback,omitempty"`
+	Mount    *MountRecord         `json:"mount,omitempty"`
+	Live     []mounts.EntryResult `json:"live,omitempty"` // what came into place in the running system: ebb keep, ebb apply
 }
 
 // State is how a command of stage 1 has ended.

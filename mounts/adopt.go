@@ -162,12 +162,7 @@ func (p *placing) copySource(from *side, where string) error {
 }
 
 func (p *placing) copyDurably(from *side, dir int, name string) (int, error) {
-	adopt := &p.run.root.Adopt
-	fd, stats, err := copytree.Copy(from.fd, dir, name, copytree.Options{
-		Limit: copytree.Limit{Files: adopt.Files, Copied: adopt.CopiedBytes},
-		// It was root's tree all along, and comes back to its place.
-		SetID: true, Devices: true,
-	})
+	fd, stats, err := p.copyAll(from.fd, dir, name)
 	if err != nil {
 		return -1, err
 	}
@@ -177,6 +172,18 @@ func (p *placing) copyDurably(from *side, dir int, name string) (int, error) {
 	}
 	p.result.Adopted = &stats
 	return fd, nil
+}
+
+func (p *placing) copyAll(from, dir int, name string) (int, copytree.Stats, error) {
+	if take := p.run.root.Take; take != nil {
+		return take(from, dir, name)
+	}
+	adopt := &p.run.root.Adopt
+	return copytree.Copy(from, dir, name, copytree.Options{
+		Limit: copytree.Limit{Files: adopt.Files, Copied: adopt.CopiedBytes},
+		// It was root's tree all along, and comes back to its place.
+		SetID: true, Devices: true,
+	})
 }
 
 // sameName makes sure that name leads to what fd is open on.

@@ -41,6 +41,13 @@ type Root struct {
 	// plain directories.
 	NewSubvolume func(dirFd int, name string) error
 
+	// Take copies what from is open on to name in the directory toDir, which is
+	// root's alone, for TakeIn. Nil copies once, whatever is changed meanwhile.
+	Take func(from, toDir int, name string) (fd int, stats copytree.Stats, err error)
+
+	// Notes begin the notes of each report.
+	Notes []string
+
 	// Observe is called before each change, and may be nil.
 	Observe func(Step)
 
@@ -73,6 +80,7 @@ type EntryResult struct {
 	How       config.How `json:"how"`
 	Directory bool       `json:"directory,omitempty"`
 	Required  bool       `json:"required,omitempty"`
+	Kept      string     `json:"kept,omitempty"` // since when, of what "ebb keep" has made and nothing declares
 	State     State      `json:"state"`
 	Reason    string     `json:"reason,omitempty"`
 
@@ -147,13 +155,16 @@ func (r *Root) each(dry bool, want func(*config.Entry) bool, do func(*placing) e
 		}
 		report.Entries = append(report.Entries, EntryResult{
 			Path: it.Entry.Path, Store: it.Store.Path, Source: it.Source(),
-			How: it.Entry.How, Directory: it.Entry.Directory, Required: it.Entry.Required,
+			How: it.Entry.How, Directory: it.Entry.Directory, Required: it.Entry.Required, Kept: it.Entry.Kept,
 		})
 		p.item, p.result = it, &report.Entries[len(report.Entries)-1]
 		p.finish(do(p))
 	}
 	if err := u.writeUtab(); err != nil {
 		u.note(err.Error())
+	}
+	if len(r.Notes) > 0 {
+		u.notes = append(append([]string(nil), r.Notes...), u.notes...)
 	}
 	report.Notes = u.notes
 	return report

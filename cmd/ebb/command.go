@@ -28,6 +28,7 @@ func commands() []*command {
 		{"plan", "", "what rollback and mount would do now, and what they would refuse", "anywhere", runPlan},
 		{"restore", "PATH...", "bring files back from archived roots", "anywhere", runRestore},
 		{"find", "GLOB...", "look for files in archived roots", "anywhere", runFind},
+		{"keep", "PATH... | --forget PATH... | --list", "copy into the store now, bring into place live, at each boot from now on", "running system", runKeep},
 		{"doctor", "", "what is wrong here, and what to type next", "anywhere", runDoctor},
 		{"roots", "[pin N [WHY] | unpin N | delete N... | mount N DIR | umount DIR]", "list the archived roots, or work on them", "anywhere", runRoots},
 		{"prune", "", "delete the archived roots that nothing keeps", "running system", runPrune},

@@ -24,6 +24,14 @@ type Options struct {
 	SetID     bool // keep the set-user-ID and set-group-ID bits of files, and file capabilities
 	Devices   bool // copy device nodes; only sensible for a tree that was root's all along
 	NoSharing bool // never share data
+
+	// Check is called again and again, with how far the copy has come. An error
+	// of it ends the copy. It may be nil.
+	Check func(*Stats) error
+	// Since, of [Update] and [Compare]: the contents of files count that were
+	// touched since then, in seconds of Unix time, by the time of the change of
+	// their inode. Of others size, times, owner and mode say enough.
+	Since int64
 }
 
 // Copy makes name in the directory toDir a copy of the directory or regular
@@ -39,15 +47,16 @@ type Options struct {
 // After an error, [ErrTooLarge] among them, nothing is left of the copy. The
 // statistics then say how far it came.
 func Copy(from, toDir int, name string, o Options) (int, Stats, error) {
-	c := &copier{
-		options: o, links: map[inode]string{},
-		buffer: make([]byte, 64<<10), entries: make([]byte, entriesSize),
-	}
+	c := newCopier(o)
 	fd, err := c.copyTop(from, toDir, name)
 	if err != nil {
 		return -1, c.stats, format.Errorf("copy to %q: %w", name, err)
 	}
 	return fd, c.stats, nil
+}
+
+func newCopier(o Options) *copier {
+	return &copier{options: o, links: map[inode]string{}, buffer: make([]byte, 64<<10), entries: make([]byte, entriesSize)}
 }
 
 // copier is one copy on its way.
@@ -61,6 +70,10 @@ type copier struct {
 	entries []byte // for directories
 	cannot  bool   // the file systems cannot share data
 	frames  []frame
+
+	second      bool // there is a copy already, see Update
+	dry         bool // nothing is changed
+	differences Differences
 }
 
 // inode tells files apart that have more than one name.
@@ -131,7 +144,14 @@ func (c *copier) count() error {
 		return format.Errorf("%w: more than %d files", ErrTooLarge, limit)
 	}
 	c.stats.Files++
-	return nil
+	return c.check()
+}
+
+func (c *copier) check() error {
+	if c.options.Check == nil {
+		return nil
+	}
+	return c.options.Check(&c.stats)
 }
 
 // spend counts bytes that are about to be copied.
@@ -141,5 +161,5 @@ func (c *copier) spend(bytes int64) error {
 		return format.Errorf("%w: more than %d bytes to copy", ErrTooLarge, limit)
 	}
 	c.stats.Copied += uint64(bytes)
-	return nil
+	return c.check()
 }

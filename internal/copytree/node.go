@@ -12,6 +12,11 @@ import (
 
 // copyNode copies what is not a directory.
 func (c *copier) copyNode(f *frame, name string, status *sys.Status) error {
+	if c.second && !f.fresh {
+		if same, err := c.again(f, name, status); err != nil || same || c.dry {
+			return err
+		}
+	}
 	linked, err := c.linkAgain(f, name, status)
 	if err != nil || linked {
 		return err

@@ -22,6 +22,7 @@ type frame struct {
 	sourceStatus   sys.Status
 	targetStatus   sys.Status // only the inode matters
 	below          []string   // directories in it that are still to be copied
+	fresh          bool       // of a second copy: this directory is new in it
 }
 
 // copyTree copies the directory that source is open on to c.top.
@@ -93,7 +94,13 @@ func (c *copier) pop() error {
 			return err
 		}
 	}
-	err := c.copyMetadata(f.source, f.target, &f.sourceStatus)
+	var err error
+	if c.second && !f.fresh {
+		c.compareDirectory(f)
+	}
+	if !c.dry {
+		err = c.copyMetadata(f.source, f.target, &f.sourceStatus)
+	}
 	f.close()
 	c.frames = c.frames[:last]
 	return err
@@ -152,11 +159,8 @@ func (c *copier) descend(f *frame, name string) error {
 	if err := c.count(); err != nil {
 		return err
 	}
-	if err := sys.MakeDirectory(f.target, name, 0o700); err != nil {
-		return err
-	}
-	target, err := sys.OpenComponent(f.target, name, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
+	target, fresh, err := c.targetDirectory(f, name)
+	if err != nil || target < 0 {
 		return err
 	}
 	source, err := openSourceDirectory(path)
@@ -164,14 +168,39 @@ func (c *copier) descend(f *frame, name string) error {
 		unix.Close(target)
 		return err
 	}
-	next := frame{name: name, source: source, target: target, sourceStatus: status}
+	next := frame{name: name, source: source, target: target, sourceStatus: status, fresh: fresh}
 	if status.MountID != c.mount {
 		c.stats.Skipped++
-		err := c.copyMetadata(source, target, &status)
+		if !c.dry {
+			err = c.copyMetadata(source, target, &status)
+		}
 		next.close()
 		return err
 	}
 	return c.push(next)
+}
+
+// targetDirectory makes the copy of a directory, or opens the one that an
+// earlier copy has made. In a comparison it is negative where there is none.
+func (c *copier) targetDirectory(f *frame, name string) (fd int, fresh bool, err error) {
+	if c.second && !f.fresh {
+		fd, err := sys.OpenComponent(f.target, name, unix.O_RDONLY|unix.O_DIRECTORY)
+		if err == nil {
+			return fd, false, nil
+		}
+		c.differs(name, err)
+		if c.dry {
+			return -1, false, nil
+		}
+		if err := Remove(f.target, name); err != nil {
+			return -1, false, err
+		}
+	}
+	if err := sys.MakeDirectory(f.target, name, 0o700); err != nil {
+		return -1, true, err
+	}
+	fd, err = sys.OpenComponent(f.target, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	return fd, true, err
 }
 
 // openSourceDirectory opens a directory for reading without leaving a mark on
@@ -187,6 +216,11 @@ func openSourceDirectory(path int) (int, error) {
 // copyNames reads the directory of the frame and copies what is not a
 // directory.
 func (c *copier) copyNames(f *frame) error {
+	if c.second && !f.fresh {
+		if err := c.dropGone(f); err != nil {
+			return err
+		}
+	}
 	return eachName(f.source, c.entries, func(name string) error {
 		status, err := sys.StatComponent(f.source, name)
 		if errors.Is(err, unix.ENOENT) {

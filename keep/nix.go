@@ -1,0 +1,89 @@
+package keep
+
+import (
+	"strings"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// passwdLimit bounds what is read of the user database, in bytes.
+const passwdLimit = 4 << 20
+
+// homes are the home directories of this machine's users, by directory.
+type homes map[string]string
+
+// readHomes reads them from passwd(5). Directories that many accounts of the
+// system share are no homes.
+func readHomes(path string) homes {
+	h := homes{"/root": "root"}
+	data, _ := sys.ReadPath(path, passwdLimit)
+	for line := range strings.SplitSeq(string(data), "\n") {
+		field := strings.Split(line, ":")
+		if len(field) > 5 && strings.Count(field[5], "/") > 1 && strings.HasPrefix(field[5], "/home/") {
+			h[strings.TrimSuffix(field[5], "/")] = field[0]
+		}
+	}
+	return h
+}
+
+// userOf returns whose home a path lies in, and the path relative to that.
+func (h homes) userOf(path string) (user, rel string) {
+	for i := len(path) - 1; i > 0; i-- {
+		if path[i] == '/' {
+			if user, found := h[path[:i]]; found {
+				return user, path[i+1:]
+			}
+		}
+	}
+	return "", path
+}
+
+// Nix gives the lines that declare entries of a store.
+func (h homes) nix(store string, entries []config.Entry) string {
+	var text strings.Builder
+	option := "ebb.persist." + nixString(store)
+	var names []string // in the order in which they come
+	lines := map[string][]string{}
+	for i := range entries {
+		e := &entries[i]
+		user, rel := h.userOf(e.Path)
+		name := option
+		if user != "" {
+			name += ".users." + nixName(user)
+		}
+		name += "." + map[bool]string{true: "directories", false: "files"}[e.Directory]
+		value := nixString(rel)
+		if e.How != config.Bind {
+			value = "{ path = " + value + "; how = " + nixString(string(e.How)) + "; }"
+		}
+		if lines[name] == nil {
+			names = append(names, name)
+		}
+		lines[name] = append(lines[name], value)
+	}
+	for _, name := range names {
+		text.WriteString(name + " = [ " + strings.Join(lines[name], " ") + " ];\n")
+	}
+	return text.String()
+}
+
+// nixString quotes a string for Nix: backslash, quote and the beginning of an
+// interpolation are special, and so are some control characters.
+func nixString(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+}
+
+// nixName quotes the name of an attribute where it has to be.
+func nixName(s string) string {
+	if strings.Contains(" assert else if in inherit let or rec then with ", " "+s+" ") {
+		return nixString(s)
+	}
+	for i, c := range []byte(s) {
+		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return nixString(s)
+		}
+	}
+	return s
+}
