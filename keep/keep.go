@@ -2,7 +2,6 @@ package keep
 
 import (
 	"errors"
-	"path"
 	"strings"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/catalog"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/sys"
@@ -30,7 +28,6 @@ type Machine struct {
 	// Progress is called while data is copied; an error of it ends the copy,
 	// and nothing is left of it.
 	Progress func(path string, s *copytree.Stats) error
-	Catalog  *catalog.Catalog    // may be nil
 	Proc     string              // usually /proc
 	Passwd   string              // usually /etc/passwd
 	Quote    func(string) string // of an argument of a command that is to be typed
@@ -301,25 +298,24 @@ func (m *Machine) entryFor(r *Result, status *sys.Status) config.Entry {
 	}
 	if e.How == "" {
 		e.How = config.Bind
-		if !e.Directory && m.isReplaced(r.Path) {
+		if !e.Directory && isReplaced(r.Path) {
 			e.How = config.Sync
 		}
 	}
 	return e
 }
 
-// replaced are files that programs replace by renaming another one over them,
-// by their names, besides those that the catalog knows.
-var replaced = []string{"*_history", ".histfile", ".zhistory", "*.conf", "*.ini", "*.json", "*.toml", "*.xml", "*.yaml", "*.yml", "*rc"}
+// replaced are ends of the names of files that programs replace by renaming
+// another one over them, as shells do with histories and editors with what is
+// configured by hand. On a mount point that fails with EBUSY (rename(2)).
+var replaced = []string{
+	"/etc/adjtime", "/etc/machine-id", "/logrotate.status", "/passwd", "/shadow", "/group", "/gshadow",
+	"history", ".histfile", ".conf", ".ini", ".json", ".toml", ".xml", ".yaml", ".yml", "rc",
+}
 
-func (m *Machine) isReplaced(p string) bool {
-	if m.Catalog != nil {
-		if known := m.Catalog.Lookup(p); known != nil && known.File {
-			return known.How == string(config.Sync)
-		}
-	}
-	for _, pattern := range replaced {
-		if match, _ := path.Match(pattern, path.Base(p)); match {
+func isReplaced(p string) bool {
+	for _, end := range replaced {
+		if strings.HasSuffix(p, end) {
 			return true
 		}
 	}

@@ -39,39 +39,51 @@ func (h homes) userOf(path string) (user, rel string) {
 	return "", path
 }
 
-// Nix gives the lines that declare entries of a store.
+// nix gives the lines that declare entries of a store.
 func (h homes) nix(store string, entries []config.Entry) string {
-	var text strings.Builder
-	option := "ebb.persist." + nixString(store)
-	var names []string // in the order in which they come
-	lines := map[string][]string{}
+	var names []string // of options, in the order in which they come
+	lines := map[string]string{}
 	for i := range entries {
 		e := &entries[i]
 		user, rel := h.userOf(e.Path)
-		name := option
+		name := "ebb.persist." + nixString(store)
 		if user != "" {
 			name += ".users." + nixName(user)
 		}
-		name += "." + map[bool]string{true: "directories", false: "files"}[e.Directory]
+		if name += ".files"; e.Directory {
+			name = strings.TrimSuffix(name, "files") + "directories"
+		}
+		if lines[name] == "" {
+			names = append(names, name)
+		}
 		value := nixString(rel)
 		if e.How != config.Bind {
 			value = "{ path = " + value + "; how = " + nixString(string(e.How)) + "; }"
 		}
-		if lines[name] == nil {
-			names = append(names, name)
-		}
-		lines[name] = append(lines[name], value)
+		lines[name] += value + " "
 	}
+	text := ""
 	for _, name := range names {
-		text.WriteString(name + " = [ " + strings.Join(lines[name], " ") + " ];\n")
+		text += name + " = [ " + lines[name] + "];\n"
 	}
-	return text.String()
+	return text
 }
 
 // nixString quotes a string for Nix: backslash, quote and the beginning of an
-// interpolation are special, and so are some control characters.
+// interpolation are special, and a line has to stay one.
 func nixString(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "${", `\${`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(s) + `"`
+	text := []byte{'"'}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '\n':
+			text = append(text, '\\', 'n')
+			continue
+		case c == '\\', c == '"', c == '$' && i+1 < len(s) && s[i+1] == '{':
+			text = append(text, '\\')
+		}
+		text = append(text, s[i])
+	}
+	return string(append(text, '"'))
 }
 
 // nixName quotes the name of an attribute where it has to be.

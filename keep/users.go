@@ -35,17 +35,13 @@ type place struct {
 // programs and mappings that are in the old place. A process that it cannot
 // look into, or that ends meanwhile, is passed over.
 func (p *place) users(proc string) (users []User) {
-	dir, err := os.ReadDir(proc)
-	if err != nil {
-		return nil
-	}
 	byUnit := map[string]int{}
-	for _, e := range dir {
-		pid, err := strconv.Atoi(e.Name())
+	for _, name := range namesIn(proc) {
+		pid, err := strconv.Atoi(name)
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		own := proc + "/" + e.Name()
+		own := proc + "/" + name
 		files := p.openOf(own)
 		if len(files) == 0 {
 			continue
@@ -55,7 +51,7 @@ func (p *place) users(proc string) (users []User) {
 		if !found {
 			i = len(users)
 			byUnit[unit] = i
-			users = append(users, User{Unit: unit, Name: readLine(own + "/comm")})
+			users = append(users, User{Unit: unit, Name: readText(own + "/comm")})
 		}
 		u := &users[i]
 		u.PIDs = append(u.PIDs, pid)
@@ -68,13 +64,23 @@ func (p *place) users(proc string) (users []User) {
 	return users
 }
 
+// namesIn lists a directory, as far as it can be read.
+func namesIn(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	return names
+}
+
 // openOf returns what a process has in the old place.
 func (p *place) openOf(own string) (files []string) {
 	links := []string{"cwd", "root", "exe"}
 	for _, dir := range []string{"fd", "map_files"} {
-		names, _ := os.ReadDir(own + "/" + dir)
-		for _, e := range names {
-			links = append(links, dir+"/"+e.Name())
+		for _, name := range namesIn(own + "/" + dir) {
+			links = append(links, dir+"/"+name)
 		}
 	}
 	for _, link := range links {
@@ -108,8 +114,7 @@ func (p *place) isOld(link string) bool {
 // (cgroups(7), systemd.unit(5)).
 func unitOf(own string) string {
 	group := ""
-	data, _ := os.ReadFile(own + "/cgroup")
-	for line := range strings.SplitSeq(string(data), "\n") {
+	for line := range strings.SplitSeq(readText(own+"/cgroup"), "\n") {
 		if rest, unified := strings.CutPrefix(line, "0::"); unified {
 			group = rest
 		}
@@ -134,8 +139,8 @@ func unitOf(own string) string {
 	return unit
 }
 
-func readLine(path string) string {
-	data, _ := sys.ReadPath(path, 4096)
+func readText(path string) string {
+	data, _ := sys.ReadPath(path, 1<<20)
 	return strings.TrimSuffix(string(data), "\n")
 }
 

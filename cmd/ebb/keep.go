@@ -5,7 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"path/filepath"
+	"path"
 	"strings"
 	"time"
 
@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/catalog"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/copytree"
@@ -39,9 +38,14 @@ func runKeep(i *invocation, args []string) error {
 		return &usageError{"usage: ebb keep PATH..., ebb keep --forget PATH..., or ebb keep --list"}
 	}
 	for n, p := range paths {
-		if paths[n], err = filepath.Abs(p); err != nil {
-			return err
+		if !path.IsAbs(p) {
+			dir, err := os.Getwd()
+			if err != nil {
+				return err
+			}
+			p = dir + "/" + p
 		}
+		paths[n] = path.Clean(p)
 	}
 	cfg, err := i.config()
 	if err != nil {
@@ -89,14 +93,12 @@ func (i *invocation) work(cfg *config.Config, root string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &keep.Machine{Root: entries, Lock: host.LockKeep, Proc: "/proc", Passwd: filepath.Join(root, "etc/passwd"), DryRun: i.dryRun}
+	m := &keep.Machine{Root: entries, Lock: host.LockKeep, Proc: "/proc", Passwd: path.Join(root, "etc/passwd"), DryRun: i.dryRun}
 	for _, member := range members {
 		if member.Mount != "/" {
 			m.Ephemeral = append(m.Ephemeral, member.Mount)
 		}
 	}
-	// Without a catalog less is known, that is all.
-	m.Catalog, _ = catalog.Load()
 	m.Quote = shellQuote
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	m.Progress = progress(ctx)
@@ -125,7 +127,7 @@ func chooseStore(cfg *config.Config, wish string) (string, error) {
 	var known []string
 	for i := range cfg.Stores {
 		known = append(known, cfg.Stores[i].Path)
-		if wish != "" && filepath.Clean(wish) == cfg.Stores[i].Path {
+		if wish != "" && path.Clean(wish) == cfg.Stores[i].Path {
 			return cfg.Stores[i].Path, nil
 		}
 	}
