@@ -159,7 +159,7 @@ let
       example = false;
       description = ''
         Whether old roots that {option}`ebb.root.keep` no longer keeps, and what has been in the
-        trash of a store for 30 days, are deleted, once after each boot and then daily, with idle
+        trash of a store for {option}`ebb.orphans.trashDays`, are deleted, once after each boot and then daily, with idle
         priority. The roots of `ebb roots pin` stay.
       '';
     };
@@ -332,6 +332,13 @@ in
         Paths in a store, from the root, that `ebb orphans` does not list although nothing declares
         them: what you have put into the store yourself.
       '';
+    };
+
+    orphans.trashDays = mkOption {
+      type = types.ints.between 0 1000000;
+      default = 30;
+      example = 90;
+      description = "For how many days what `ebb orphans` has put into the trash of a store stays there.";
     };
 
     defaultEntries = mkOption {

@@ -91,6 +91,10 @@ in
         restartIfChanged = false;
         # For the trash of each store; all else is read-only to it.
         serviceConfig.ReadWritePaths = map (store: "-${store}") (lib.attrNames cfg.settings.stores);
+        serviceConfig.ExecStart = lib.mkIf (cfg.orphans.trashDays != 30) [
+          ""
+          "${cfg.package}/bin/ebb prune --grace ${toString cfg.orphans.trashDays}"
+        ];
       };
       ebb-status = {
         inherit environment;

@@ -412,6 +412,8 @@ in
       {
         ebb.kernelParams = [ "ebb.log=debug" ];
         ebb.extraIgnore = [ "/home/*/.cache" ];
+        ebb.orphans.ignore = [ "/persist/secrets" ];
+        ebb.orphans.trashDays = 90;
         ebb.root.keep = {
           count = 3;
           days = 14;
@@ -435,6 +437,13 @@ in
         copied_bytes = "5M";
       } config.ebb.settings.adopt)
       (contains "what to ignore" "/home/*/.cache" config.environment.etc."ebb/ignore".text)
+      (contains "orphans that are none" "/persist/secrets" config.environment.etc."ebb/orphans-ignore".text)
+      (contains "the trash of the stores" "/bin/ebb prune --grace 90" (
+        config.systemd.units."ebb-prune.service".text
+      ))
+      (contains "which may be written to" "ReadWritePaths=-/persist" (
+        config.systemd.units."ebb-prune.service".text
+      ))
     ];
   };
 
