@@ -173,7 +173,7 @@ test "$(stat -c %i @)" = 256
 if test -e @/marker; then set -- @/opt/x/*; echo "old $(cat @/marker @/nested/file) $#"
 elif test -s @/token; then cat @/token
 else set -- $(find @ -type f); echo "fresh $#"; fi
-set -- $(find @roots -path '@roots/*/root' -prune); echo $#
+set -- @roots/*/root; test -e "$1" || shift; echo $#
 `
 
 // look judges the disk from the host, as the last commit has left it: there is
