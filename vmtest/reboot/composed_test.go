@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/vmtest"
 	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/testvm"
@@ -61,7 +62,7 @@ func TestOtherFilesystems(t *testing.T) {
 			if after := m.describeOn(c.Kind); after != before {
 				t.Errorf("persistent files were\n%s\nand are\n%s", before, after)
 			}
-			m.Off()
+			m.Cut()
 		})
 	}
 }
@@ -99,19 +100,64 @@ func TestTwoDevices(t *testing.T) {
 	m.fill()
 	m.Off()
 
-	m.Config.Disks = m.Config.Disks[:1]
+	disks := m.Config.Disks
+	m.Config.Disks = disks[:1]
+	m.wantMissingMember()
+
 	m.Config.Fstab = standardFstab()
 	for i := range m.Config.Fstab {
 		m.Config.Fstab[i].Options += ",degraded"
 	}
 	m.configure(document(`{"kind": "btrfs", "device": "`+realDevice+`", "options": ["degraded"]}`, basicStores))
-	// udev has a btrfs of several devices for ready when all of them are there
-	// (64-btrfs.rules). Whoever wants to boot without one has to tell it so.
-	m.Config.Initrd = append(m.Config.Initrd, files.Text("etc/udev/rules.d/64-btrfs.rules", ""))
+	m.Config.Initrd = append(m.Config.Initrd, allReady)
 	m.known = []string{"degraded", "devid", "missing"}
 	m.up(m.Boot)
 	m.wantRolledBack(3)
+	m.fill()
 	m.Off()
+
+	// The other one is back. What it has missed it takes from the first.
+	m.Config.Disks, m.Config.Fstab = disks, standardFstab()
+	m.configure(document(standardRoot, basicStores))
+	m.up(m.Boot)
+	m.wantRolledBack(4)
+	m.Run("btrfs", "scrub", "start", "-B", "/")
+	m.Off()
+}
+
+// allReady is for whoever wants to boot without one of his devices: otherwise
+// udev has a btrfs of several devices for ready when all of them are there
+// (64-btrfs.rules).
+var allReady = files.Text("etc/udev/rules.d/64-btrfs.rules", "")
+
+// wantMissingMember boots a machine without the second device of its raid1, and
+// without "degraded": it stops, and ebb says what is missing and what to type.
+// That is typed, and the machine goes on with the old root.
+func (m *machine) wantMissingMember() {
+	m.t.Helper()
+	m.known = append([]string{"degraded", "devid", "missing", "sysroot", "nixos", "Dependency failed", "machine-id"}, failedUnits...)
+	m.Config.Params = []string{"systemd.default_device_timeout_sec=20s"} // long enough for the link to be there
+	m.BootTo(vmtest.InitrdEmergency())
+	m.WaitFor(vmtest.Console(shellPrompt))
+	m.wantTold(troubleOf{
+		reason: "of the 2 devices of the file system on " + realDevice + " one did not appear", hint: "mount -o degraded",
+		state: initrd.StateRefused, unit: "ebb-failure.service",
+	})
+	doctor := m.Try("ebb", "doctor")
+	var command string
+	for line := range strings.Lines(doctor.Stdout) {
+		if strings.Contains(line, "mount -o degraded") {
+			command = line
+		}
+	}
+	if doctor.Status != 1 || !strings.Contains(doctor.Stdout, "has 2 devices, of which 1 are not here") || command == "" {
+		m.t.Fatalf("ebb doctor: status %d\n%s%s", doctor.Status, doctor.Stdout, doctor.Stderr)
+	}
+	m.Shell(strings.Replace(command, "systemctl", "systemctl --no-block", 1))
+	m.WaitFor(vmtest.SystemUp())
+	m.want("old", "cat", "/marker")
+	m.Cut()
+	m.Config.Params, m.known = nil, nil
 }
 
 // udev makes the link with the label long after the device is there: nothing
