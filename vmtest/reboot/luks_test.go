@@ -1,6 +1,7 @@
 package reboot
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func TestLUKSKeyFile(t *testing.T) {
 	m.up(m.Reboot)
 	m.wantRolledBack(2)
 	m.wantOneFirstMount()
-	m.Off()
+	m.Cut()
 }
 
 // shortPatience is what a device unit gets from systemd, 90 seconds by default,
@@ -85,11 +86,20 @@ const shortPatience = "[Unit]\nJobTimeoutSec=3s\n"
 func TestLUKSPassphrase(t *testing.T) {
 	m := newMachine(t, planted(encryptedLayout()), fstabOn(mappedDevice), document(mappedRoot, basicStores))
 	m.Config.Crypttab = []string{"cryptroot " + encrypted + " none luks"}
-	m.Config.Initrd = append(m.Config.Initrd,
+	plain := m.Config.Initrd
+	m.Config.Initrd = append(slices.Clone(plain),
 		files.Text(`etc/systemd/system/dev-mapper-cryptroot.device.d/10-default.conf`, shortPatience))
 	m.up(func() string { return m.bootTyping(10 * time.Second) })
 	m.wantRolledBack(1)
+	m.fill()
 	m.Off()
+	if testvm.IsLong(t, "two minutes until the passphrase comes") {
+		m.Config.Initrd = plain
+		m.Config.Params = []string{"systemd.default_device_timeout_sec=90"} // which is systemd's own
+		m.up(func() string { return m.bootTyping(2 * time.Minute) })
+		m.wantRolledBack(2)
+		m.Off()
+	}
 }
 
 // bootTyping boots and types the passphrase when the machine has waited for it
