@@ -70,7 +70,7 @@ func TestEntryAddedBetweenBoots(t *testing.T) {
 		t.Errorf("one boot later there was\n%s\nand is\n%s", before, after)
 	}
 	m.wantAdopted()
-	m.Off()
+	m.Cut()
 }
 
 // wantAdopted compares the entries that the boot record calls adopted.

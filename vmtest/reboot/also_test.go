@@ -51,7 +51,7 @@ func TestEmptyRootAlsoHomeAndSlashes(t *testing.T) {
 	m.wantBothArchived(2, `cat root/gone home/gabriel/gone home/skeleton home/gabriel/nested/file; sha256sum root/opt/deep/er/file`,
 		"r\nh\nchanged\nn\n"+strings.Replace(sum, "/opt", "root/opt", 1))
 	m.wantOneFirstMount()
-	m.Off()
+	m.Cut()
 }
 
 // wantFresh looks at the root and the home that this boot has made.

@@ -50,7 +50,7 @@ func TestThreeBoots(t *testing.T) {
 		t.Errorf("the journal has %d boots", boots)
 	}
 	m.wantOneFirstMount()
-	m.Off()
+	m.Cut()
 }
 
 // describe is all there is to know about the persistent files.

@@ -12,7 +12,10 @@ import (
 // A disk that takes no writes any more. The old root is mounted, read-only,
 // and activation has to give up on it; that is not for ebb to change.
 func TestReadOnlyDisk(t *testing.T) {
-	m := brokenMachine(t, standardLayout())
+	m := plantedMachine(t, standardLayout())
+	m.up(m.Boot) // so that there is a place for each entry
+	m.fill()
+	m.Off()
 	m.Config.DisksReadOnly = true
 	w := troubleOf{reason: "permission denied", hint: "write-protected", state: initrd.StateFailed, unit: "ebb-rollback.service"}
 	m.configure(document(rootWith(config.Emergency, realDevice), basicStores))
@@ -28,7 +31,7 @@ func TestReadOnlyDisk(t *testing.T) {
 	m.Cut()
 
 	m.Config.DisksReadOnly = false
-	m.wantMended()
+	m.wantMended(2)
 }
 
 // A file system without room for data is no trouble for a rollback, which
@@ -37,7 +40,7 @@ func TestReadOnlyDisk(t *testing.T) {
 func TestFullFilesystem(t *testing.T) {
 	layout := standardLayout()
 	layout.Size = 768 << 20
-	m := brokenMachine(t, layout)
+	m := plantedMachine(t, layout)
 	m.up(m.Boot)
 	m.Shell(`echo old > /marker
 		if head -c 2G /dev/zero > /fill; then exit 1; fi
@@ -53,7 +56,7 @@ func TestFullFilesystem(t *testing.T) {
 	if r := m.Try("sh", "-c", "head -c 64M /dev/zero > /fill"); r.Status == 0 {
 		t.Error("the file system is not full: this test has shown nothing")
 	}
-	m.Off()
+	m.Cut()
 }
 
 // goneStore is standardFstab with a store that cannot be mounted, and that the

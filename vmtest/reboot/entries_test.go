@@ -100,7 +100,7 @@ func TestManyEntries(t *testing.T) {
 	}
 	m.want("256", "stat", "-c", "%i", "/home/user3/dir3") // the root of a subvolume
 	m.reportTimes()
-	m.Off()
+	m.Cut()
 }
 
 func (m *machine) manyContents() string {

@@ -114,7 +114,7 @@ func TestFirstBoot(t *testing.T) {
 	if boots := strings.Count(m.Run("journalctl", "--list-boots", "--no-pager", "--quiet"), "\n") + 1; boots != 2 {
 		t.Errorf("the journal has %d boots", boots)
 	}
-	m.Off()
+	m.Cut()
 }
 
 // wantCommitted looks at what systemd did with the machine's new id.

@@ -30,7 +30,7 @@ func TestNoRollback(t *testing.T) {
 	m.want("app", "cat", "/persist/var/lib/app/file")
 	m.want("app", "cat", "/var/lib/app/file")
 	m.wantVerified()
-	m.Off()
+	m.Cut()
 }
 
 // wantEntriesOnly checks that there was no rollback, and all else.

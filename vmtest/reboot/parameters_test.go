@@ -67,7 +67,7 @@ func TestKernelParameters(t *testing.T) {
 	m.want("old", "cat", "/marker")
 	m.wantProblem("there is no archived root 99")
 	m.wantDebugLines(true)
-	m.Off()
+	m.Cut()
 }
 
 // wantKept checks what is told about a root that was kept.

@@ -39,7 +39,7 @@ func TestPrune(t *testing.T) {
 	m.up(m.Reboot)
 	m.want("data", "cat", "/srv/data/file")
 	m.wantArchive("[5 4 2]")
-	m.Off()
+	m.Cut()
 }
 
 // wantArchive checks the numbers of the archived roots, the newest first.

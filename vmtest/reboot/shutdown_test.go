@@ -46,7 +46,7 @@ func TestShutdownAndOptions(t *testing.T) {
 	if !strings.Contains(earlier, "Reached target") || !strings.Contains(earlier, "Shutting down") {
 		t.Error("the journal of the boot before does not reach its shutdown: the check above saw nothing")
 	}
-	m.Off()
+	m.Cut()
 }
 
 func contains(list []string, word string) bool {

@@ -48,7 +48,7 @@ func TestTmpfsRoot(t *testing.T) {
 	m.want("kept", "cat", "/srv/data/file")
 	m.want("key", "cat", "/etc/ssh/ssh_host_ed25519_key")
 	m.want(machineID, "cat", "/etc/machine-id")
-	m.Off()
+	m.Cut()
 }
 
 // shareOfRAM is tmpfsPercent of the memory that the kernel counts, in pages.

@@ -1,6 +1,7 @@
 package reboot
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -37,14 +38,10 @@ type troubleOf struct {
 	unit   string       // whose journal has it
 }
 
-// brokenMachine is a machine that was up once, with a mark on its root.
-func brokenMachine(t *testing.T, layout vmtest.DiskLayout) *machine {
+// plantedMachine is a machine with a mark on its root.
+func plantedMachine(t *testing.T, layout vmtest.DiskLayout) *machine {
 	t.Helper()
-	m := newMachine(t, layout, standardFstab(), document(standardRoot, basicStores))
-	m.up(m.Boot)
-	m.Shell("echo old > /marker; echo data > /srv/data/file")
-	m.Off()
-	return m
+	return newMachine(t, planted(layout), standardFstab(), document(standardRoot, basicStores))
 }
 
 // wantOldRoot boots a machine that cannot make its root fresh, and that is to
@@ -116,25 +113,25 @@ func (m *machine) wantShell(w troubleOf) {
 }
 
 // wantMended boots a machine that is whole again: the root is fresh, the old
-// one is in the archive.
-func (m *machine) wantMended() {
+// one is in the archive, and has that number there.
+func (m *machine) wantMended(number int) {
 	m.t.Helper()
 	m.known = nil
 	m.configure(document(standardRoot, basicStores))
 	m.up(m.Boot)
 	m.wantGone("/marker")
 	m.want("data", "cat", "/srv/data/file")
-	m.want("old", "sh", "-euc", `
+	m.want("old", "sh", "-euc", fmt.Sprintf(`
 		mkdir -p /run/top; mount -o subvolid=5,ro /dev/disk/by-label/nixos /run/top
-		cat /run/top/@roots/000002/root/marker; umount /run/top`)
-	m.Off()
+		cat /run/top/@roots/%06d/root/marker; umount /run/top`, number))
+	m.Cut()
 }
 
 // A config that cannot be read, on a machine whose units were made for a good
 // one.
 func TestDamagedConfig(t *testing.T) {
-	m := brokenMachine(t, standardLayout())
-	m.known = append([]string{"ebb-sync.service", "ebb: copy changed files back", "ebb-mount.service", "ebb: bring the persistent paths"}, failedUnits...)
+	m := plantedMachine(t, standardLayout())
+	m.known = append([]string{"machine-id", "ebb-sync.service", "ebb: copy changed files back", "ebb-mount.service", "ebb: bring the persistent paths"}, failedUnits...)
 	w := troubleOf{reason: `root.kind: "btr": not one of`, hint: "ebb check", state: initrd.StateFailed, unit: "ebb-rollback.service"}
 	for _, policy := range []config.OnFailure{config.Continue, config.Emergency} {
 		good := document(rootWith(policy, realDevice), basicStores)
@@ -150,13 +147,13 @@ func TestDamagedConfig(t *testing.T) {
 			m.wantEmergency(w)
 		}
 	}
-	m.wantMended()
+	m.wantMended(1)
 }
 
 // A device that never comes: ebb-rollback.service is not even started.
 func TestMissingDevice(t *testing.T) {
-	m := brokenMachine(t, standardLayout())
-	m.known = append([]string{"disk-by\\x2dlabel-gone", "/dev/disk/by-label/gone"}, failedUnits...)
+	m := plantedMachine(t, standardLayout())
+	m.known = append([]string{"machine-id", "disk-by\\x2dlabel-gone", "/dev/disk/by-label/gone"}, failedUnits...)
 	w := troubleOf{
 		reason: "the device " + goneDevice + " did not appear", hint: "ls /dev/disk/by-*", state: initrd.StateRefused, unit: "ebb-failure.service",
 	}
@@ -179,5 +176,5 @@ func TestMissingDevice(t *testing.T) {
 	w.reason = "the device " + realDevice + " did not appear"
 	m.wantEmergency(w)
 	m.Config.Disks, m.Config.Params = disks, nil
-	m.wantMended()
+	m.wantMended(1)
 }
