@@ -17,6 +17,7 @@ import (
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/keep"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -110,14 +111,14 @@ var errInterrupted = errors.New("interrupted; nothing was changed")
 
 // progress shows on a terminal how far a copy is.
 func progress(ctx context.Context) func(string, *copytree.Stats) error {
-	on, next := isTerminal(os.Stderr), time.Now().Add(time.Second/2)
+	on, next := sys.Stderr.IsTerminal(), time.Now().Add(time.Second/2)
 	return func(path string, s *copytree.Stats) error {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
 		if on && time.Now().After(next) {
 			next = time.Now().Add(time.Second / 5)
-			format.Fprintf(os.Stderr, "\r\x1b[K%s: %d files, %s", showText(path), s.Files, formatSize(s.Copied+s.Shared))
+			format.Fprintf(sys.Stderr, "\r\x1b[K%s: %d files, %s", showText(path), s.Files, formatSize(s.Copied+s.Shared))
 		}
 		return nil
 	}
@@ -210,8 +211,8 @@ func (i *invocation) indent(text string) {
 
 // printKept says what became of a path.
 func (i *invocation) printKept(r *keep.Result) {
-	if isTerminal(os.Stderr) {
-		format.Fprint(os.Stderr, "\r\x1b[K")
+	if sys.Stderr.IsTerminal() {
+		format.Fprint(sys.Stderr, "\r\x1b[K")
 	}
 	p := newPalette(i.stdout)
 	state := p.good(string(r.State))
