@@ -91,6 +91,10 @@ type inodeLookupArgs struct {
 	path     [4080]byte
 }
 
+// infoGeneration asks for the generation (BTRFS_FS_INFO_FLAG_GENERATION). A
+// kernel that does not know it leaves the field zero.
+const infoGeneration = 1 << 1
+
 // fileSystemInfoArgs is struct btrfs_ioctl_fs_info_args.
 type fileSystemInfoArgs struct {
 	maxDeviceID    uint64

@@ -20,6 +20,7 @@ type FileSystem struct {
 	DeviceCount uint64 // number of devices, including missing ones
 	NodeSize    uint32 // bytes in a node of its trees
 	SectorSize  uint32 // bytes in a data block
+	Generation  uint64 // the last transaction that was begun; 0 before Linux 5.10
 }
 
 // IsBtrfs reports whether fd, any kind of descriptor, is on btrfs
@@ -52,7 +53,7 @@ func FSInfo(fd int) (FileSystem, error) {
 	if err := requireBtrfs(fd); err != nil {
 		return FileSystem{}, failName(opFileSystem, "", err)
 	}
-	var args fileSystemInfoArgs
+	args := fileSystemInfoArgs{flags: infoGeneration}
 	if _, err := ioctl(fd, requestFileSystemInfo, unsafe.Pointer(&args)); err != nil {
 		return FileSystem{}, failName(opFileSystem, "", err)
 	}
@@ -61,6 +62,7 @@ func FSInfo(fd int) (FileSystem, error) {
 		DeviceCount: args.deviceCount,
 		NodeSize:    args.nodeSize,
 		SectorSize:  args.sectorSize,
+		Generation:  args.generation,
 	}, nil
 }
 

@@ -114,6 +114,8 @@ func (c *collector) listing() Listing {
 			ParentID:      where.parentID,
 			DirectoryID:   where.directoryID,
 			TransactionID: item.transactionID,
+			CreateID:      item.createID,
+			Created:       item.created,
 			Flags:         item.flags,
 			UUID:          item.uuid,
 			ParentUUID:    item.parentUUID,

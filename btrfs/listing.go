@@ -25,6 +25,8 @@ type Subvolume struct {
 	directoryErr error
 
 	TransactionID uint64 // the commit that last changed it ("generation")
+	CreateID      uint64 // the commit that made it; 0 where it was not noted
+	Created       int64  // when that was, ns since 1970
 	Flags         Flags
 	UUID          UUID
 	ParentUUID    UUID // of the subvolume it is a snapshot of; zero if none

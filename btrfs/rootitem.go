@@ -16,6 +16,8 @@ const (
 	rootItemUUID         = 247
 	rootItemParentUUID   = 263
 	rootItemReceivedUUID = 279
+	rootItemCreateID     = 303
+	rootItemCreated      = 339
 	rootItemSize         = 439
 )
 
@@ -28,6 +30,8 @@ const (
 // rootItem is what is used of a struct btrfs_root_item.
 type rootItem struct {
 	transactionID uint64
+	createID      uint64
+	created       int64
 	flags         Flags
 	deleted       bool
 	uuid          UUID
@@ -51,6 +55,8 @@ func parseRootItem(id uint64, data []byte) (rootItem, error) {
 	// follows as it was: it is valid only when the generations agree
 	// (btrfs_read_root_item).
 	if len(data) >= rootItemSize && binary.LittleEndian.Uint64(data[rootItemGenerationV2:]) == item.transactionID {
+		item.createID = binary.LittleEndian.Uint64(data[rootItemCreateID:])
+		item.created = nanoseconds(data[rootItemCreated:])
 		item.uuid = UUID(data[rootItemUUID:])
 		item.parentUUID = UUID(data[rootItemParentUUID:])
 		item.receivedUUID = UUID(data[rootItemReceivedUUID:])

@@ -13,8 +13,11 @@ import (
 const (
 	rootTreeID            = 1
 	rootTreeDirectoryID   = 6
+	typeInodeItem         = 1
 	typeInodeReference    = 12
+	typeExtendedReference = 13
 	typeDirectoryItem     = 84
+	typeExtentData        = 108
 	typeRootItem          = 132
 	typeRootBackReference = 144
 )
@@ -59,14 +62,20 @@ type visitor func(key itemKey, data []byte) error
 // instant of the file system: what changes meanwhile can be missed or seen
 // twice. BTRFS_IOC_TREE_SEARCH_V2, Linux 3.14; needs CAP_SYS_ADMIN.
 func searchTree(fd int, treeID uint64, first, last itemKey, visit visitor) error {
+	return searchTreeSince(fd, treeID, 0, first, last, visit)
+}
+
+// searchTreeSince is [searchTree] that leaves out the nodes of the tree that no
+// transaction from oldest on has written.
+func searchTreeSince(fd int, treeID, oldest uint64, first, last itemKey, visit visitor) error {
 	args := new(searchArgs)
 	for from, ok := first, true; ok && from.compare(last) <= 0; {
 		args.key = searchKey{
 			treeID:      treeID,
 			minObjectID: from.objectID, minType: uint32(from.kind), minOffset: from.offset,
 			maxObjectID: last.objectID, maxType: uint32(last.kind), maxOffset: last.offset,
-			maxTransactionID: math.MaxUint64,
-			itemCount:        math.MaxUint32,
+			minTransactionID: oldest, maxTransactionID: math.MaxUint64,
+			itemCount: math.MaxUint32,
 		}
 		args.bufferSize = uint64(len(args.buffer))
 		if _, err := ioctl(fd, requestTreeSearchV2, unsafe.Pointer(args)); err != nil {

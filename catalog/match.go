@@ -3,7 +3,6 @@ package catalog
 import (
 	"errors"
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/ebb-nix/ebb/internal/format"
@@ -97,7 +96,9 @@ func (n *node) step(name, rest string) (*node, error) {
 	for i < len(n.patterns) && len(n.patterns[i].name) >= len(name) {
 		i++
 	}
-	n.patterns = slices.Insert(n.patterns, i, p)
+	n.patterns = append(n.patterns, p)
+	copy(n.patterns[i+1:], n.patterns[i:])
+	n.patterns[i] = p
 	return p.to, nil
 }
 
