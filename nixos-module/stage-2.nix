@@ -90,7 +90,10 @@ in
         # A switch does not wait for it.
         restartIfChanged = false;
         # For the trash of each store; all else is read-only to it.
-        serviceConfig.ReadWritePaths = map (store: "-${store}") (lib.attrNames cfg.settings.stores);
+        # Not those of the settings, which presets look at services for.
+        serviceConfig.ReadWritePaths = map (store: "-${store}") (
+          lib.unique (lib.attrNames cfg.persist ++ [ cfg.mainStore ])
+        );
         serviceConfig.ExecStart = lib.mkIf (cfg.orphans.trashDays != 30) [
           ""
           "${cfg.package}/bin/ebb prune --grace ${toString cfg.orphans.trashDays}"

@@ -20,6 +20,7 @@ let
     "services.desktopManager.gnome.enable" = "25.11";
     "services.immich.enable" = "24.11";
     "services.immich.mediaLocation" = "24.11";
+    "services.openssh.generateHostKeys" = "25.11";
     "services.pulseaudio.enable" = "25.05";
   };
   goneSince = {
