@@ -58,7 +58,9 @@ rec {
     how = "sync";
   };
 
-  storesOf = modules: (evaluate modules).config.ebb.settings.stores;
+  # What is kept, without where the stores are to be.
+  keptBy = config: lib.mapAttrs (_: store: removeAttrs store [ "mounted" ]) config.ebb.settings.stores;
+  storesOf = modules: keptBy (evaluate modules).config;
 
   # The warnings and the errors, of these modules or of one of ebb's checks.
   warningsOf = name: config: lib.filter (lib.hasPrefix "ebb: ${name}: ") config.warnings;

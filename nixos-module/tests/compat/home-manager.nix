@@ -17,6 +17,7 @@ let
     failsWith
     file
     isSystem
+    keptBy
     machineId
     user
     warningsOf
@@ -98,7 +99,7 @@ in
         ];
       };
     }
-    documented.ebb.settings.stores
+    (keptBy documented)
   )
   (is "documented: ebb is on" true documented.ebb.enable)
   (is "documented: no error" [ ] (errorsOf documented))
@@ -113,7 +114,7 @@ in
       }
     )
     (common.at "/var/lib/nixos")
-  ] full.ebb.settings.stores."/persistent".directories)
+  ] (keptBy full)."/persistent".directories)
   (is "full: files" [
     (
       file "bird" ".config/tool/state"
@@ -125,8 +126,8 @@ in
       }
     )
     machineId
-  ] full.ebb.settings.stores."/persistent".files)
-  (is "full: what is switched off" [ "/persistent" ] (lib.attrNames full.ebb.settings.stores))
+  ] (keptBy full)."/persistent".files)
+  (is "full: what is switched off" [ "/persistent" ] (lib.attrNames (keptBy full)))
   (is "full: nothing to say" [ ] (warningsOf "compat" full))
 
   (is "none: ebb is off" false none.ebb.enable)

@@ -20,6 +20,7 @@ let
     file
     inHome
     isSystem
+    keptBy
     machineId
     user
     warningsOf
@@ -357,7 +358,7 @@ in
         ];
       };
     }
-    documented.ebb.settings.stores
+    (keptBy documented)
   )
   (is "documented: ebb is on" true documented.ebb.enable)
   (is "documented: nothing is destroyed" { kind = "none"; on_failure = "continue"; }
@@ -440,7 +441,7 @@ in
         })
       ];
     }
-    full.ebb.settings.stores."/persistent"
+    (keptBy full)."/persistent"
   )
   (is "full: what is said of one entry's store"
     {
@@ -456,9 +457,9 @@ in
       ];
       files = [ (hide (at "/var/lib/file")) ];
     }
-    full.ebb.settings.stores."/data"
+    (keptBy full)."/data"
   )
-  (is "full: what is switched off" [ "/data" "/persistent" ] (lib.attrNames full.ebb.settings.stores))
+  (is "full: what is switched off" [ "/data" "/persistent" ] (lib.attrNames (keptBy full)))
   (is "full: no error" [ ] (errorsOf full))
   (is "full: nothing to say" [ ] (warningsOf "compat" full))
 
@@ -478,7 +479,7 @@ in
       };
       "/data".directories = [ (at "/var/lib/outer/other-store") ];
     }
-    nested.ebb.settings.stores
+    (keptBy nested)
   )
   (is "nested: no error" [ ] (errorsOf nested))
 ]

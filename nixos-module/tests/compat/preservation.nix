@@ -17,6 +17,7 @@ let
     file
     inHome
     isSystem
+    keptBy
     machineId
     user
     warningsOf
@@ -320,7 +321,7 @@ let
     entry:
     entry // lib.optionalAttrs (entry ? options) { options = lib.sort lib.lessThan entry.options; };
 
-  settled = config: config.ebb.settings.stores;
+  settled = keptBy;
   rule = config: config.systemd.tmpfiles.settings.ebb-preservation;
   attributes = lib.getAttrs [ "user" "group" "mode" ];
 in
