@@ -1,7 +1,6 @@
 package keep
 
 import (
-	"os"
 	"strconv"
 	"strings"
 
@@ -38,7 +37,7 @@ func (p *place) users(proc string) (users []User) {
 	byUnit := map[string]int{}
 	for _, name := range namesIn(proc) {
 		pid, err := strconv.Atoi(name)
-		if err != nil || pid == os.Getpid() {
+		if err != nil || pid == unix.Getpid() {
 			continue
 		}
 		own := proc + "/" + name
@@ -66,12 +65,12 @@ func (p *place) users(proc string) (users []User) {
 
 // namesIn lists a directory, as far as it can be read.
 func namesIn(dir string) []string {
-	f, err := os.Open(dir)
+	f, err := sys.OpenPath(dir, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	names, _ := f.Readdirnames(-1)
+	names, _ := sys.ReadNames(int(f))
 	return names
 }
 
@@ -84,7 +83,9 @@ func (p *place) openOf(own string) (files []string) {
 		}
 	}
 	for _, link := range links {
-		path, err := os.Readlink(own + "/" + link)
+		buf := make([]byte, unix.PathMax)
+		n, err := unix.Readlink(own+"/"+link, buf)
+		path := string(buf[:max(n, 0)])
 		if err != nil || !within(strings.TrimSuffix(path, " (deleted)"), p.path) || !p.isOld(own+"/"+link) {
 			continue
 		}
