@@ -1,10 +1,7 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"os"
-	"os/signal"
 	"path"
 	"strings"
 	"time"
@@ -40,7 +37,7 @@ func runKeep(i *invocation, args []string) error {
 	}
 	for n, p := range paths {
 		if !path.IsAbs(p) {
-			dir, err := os.Getwd()
+			dir, err := unix.Getwd()
 			if err != nil {
 				return err
 			}
@@ -73,11 +70,9 @@ func runKeep(i *invocation, args []string) error {
 type work struct {
 	host    *initrd.Host
 	machine *keep.Machine
-	stop    func()
 }
 
 func (w *work) close() {
-	w.stop()
 	unix.Close(w.machine.Root.Fd)
 }
 
@@ -101,21 +96,15 @@ func (i *invocation) work(cfg *config.Config, root string) (*work, error) {
 		}
 	}
 	m.Quote = shellQuote
-	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
-	m.Progress = progress(ctx)
-	return &work{host: host, machine: m, stop: stop}, nil
+	m.Progress = progress()
+	return &work{host: host, machine: m}, nil
 }
 
-// errInterrupted ends a copy; nothing is left of it.
-var errInterrupted = errors.New("interrupted; nothing was changed")
-
-// progress shows on a terminal how far a copy is.
-func progress(ctx context.Context) func(string, *copytree.Stats) error {
+// progress shows on a terminal how far a copy is. A signal ends it, and this
+// process: what is left is a staging directory, which the next run removes.
+func progress() func(string, *copytree.Stats) error {
 	on, next := sys.Stderr.IsTerminal(), time.Now().Add(time.Second/2)
 	return func(path string, s *copytree.Stats) error {
-		if ctx.Err() != nil {
-			return errInterrupted
-		}
 		if on && time.Now().After(next) {
 			next = time.Now().Add(time.Second / 5)
 			format.Fprintf(sys.Stderr, "\r\x1b[K%s: %d files, %s", showText(path), s.Files, formatSize(s.Copied+s.Shared))
