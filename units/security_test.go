@@ -23,6 +23,9 @@ var exposures = map[string]int{
 	Sync:     43,
 	Status:   45,
 	Prune:    33,
+
+	Diff:         45,
+	DiffShutdown: 45,
 }
 
 var overall = regexp.MustCompile(`Overall exposure level for \S+: (\d+)\.(\d)`)

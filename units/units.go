@@ -19,4 +19,8 @@ const (
 	Status     = "ebb-status.service"   // stage 2
 	Prune      = "ebb-prune.service"    // stage 2, where there is an archive; started by PruneTimer
 	PruneTimer = "ebb-prune.timer"      // stage 2
+
+	Diff         = "ebb-diff.service"          // stage 2, where it is wanted; started by DiffTimer
+	DiffTimer    = "ebb-diff.timer"            // stage 2
+	DiffShutdown = "ebb-diff-shutdown.service" // stage 2, where it is wanted
 )

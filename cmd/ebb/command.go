@@ -26,6 +26,7 @@ func commands() []*command {
 	return []*command{
 		{"status", "", "was the root fresh, is every entry in place, where is the old root", "anywhere", runStatus},
 		{"plan", "", "what rollback and mount would do now, and what they would refuse", "anywhere", runPlan},
+		{"diff", "[PATH]", "what the next boot will lose", "running system", runDiff},
 		{"restore", "PATH...", "bring files back from archived roots", "anywhere", runRestore},
 		{"find", "GLOB...", "look for files in archived roots", "anywhere", runFind},
 		{"keep", "PATH... | --forget PATH... | --list", "copy into the store now, bring into place live, at each boot from now on", "running system", runKeep},

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/format"
@@ -33,7 +35,7 @@ func runMount(i *invocation, args []string) error {
 	}
 	defer unix.Close(entries.Fd)
 	if *finish {
-		return host.Finish(entries)
+		return errors.Join(host.Finish(entries), recordBaseline(host, entries.Fd))
 	}
 	for _, e := range entries.Plan().Entries {
 		for _, step := range e.Steps {
