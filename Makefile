@@ -14,19 +14,13 @@ ROOT_TIERS := root,namespaces,btrfs
 # A guard against tests that hang, which none of them has by itself.
 TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
 
-VERSION = $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-
-# Without inlining the binary is 4 % smaller, and another 3 % with functions that
-# begin at multiples of 4 rather than 32; what takes time is in the kernel.
-BUILD_FLAGS = -trimpath -gcflags=all=-l -ldflags='-s -w -buildid= -funcalign=4 -X main.version=$(VERSION)'
-
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build build/ebb, static and stripped, as it goes into the initrd
-	CGO_ENABLED=0 go build $(BUILD_FLAGS) -o build/ebb ./cmd/ebb
+	scripts/build build/ebb
 
 .PHONY: demo
 demo: ## boot a virtual machine twice and watch what is gone and what is kept

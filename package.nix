@@ -43,12 +43,15 @@ buildGoModule {
 
   subPackages = [ "cmd/ebb" ];
 
-  # As "make build" has it: static, without inlining, and with functions that
-  # begin at multiples of 16, which makes it 6 % smaller; what takes time is in
-  # the kernel. Set here, since releases of nixpkgs differ in the attribute for it.
+  # What makes it small, see scripts/build. Set here, since releases of nixpkgs
+  # differ in the attribute for it.
   preBuild = ''
     export CGO_ENABLED=0
     export GOFLAGS="$GOFLAGS -gcflags=all=-l"
+    (cd catalog && go run ./compact > ../compact.json && mv ../compact.json catalog.json)
+    if GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT > /dev/null 2>&1; then
+      export GOEXPERIMENT=nogreenteagc
+    fi
   '';
   ldflags = [
     "-s"

@@ -29,7 +29,7 @@ func TestUUID(t *testing.T) {
 	want := UUID{0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef, 0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef}
 	for _, input := range []string{text, strings.ToUpper(text)} {
 		var got UUID
-		if err := got.UnmarshalText([]byte(input)); err != nil || got != want {
+		if err := got.ParseText(input); err != nil || got != want {
 			t.Errorf("%q: %v, %v", input, got, err)
 		}
 	}
@@ -46,7 +46,7 @@ func TestUUID(t *testing.T) {
 	}
 	for _, input := range bad {
 		got := want
-		if err := got.UnmarshalText([]byte(input)); err == nil || got != want {
+		if err := got.ParseText(input); err == nil || got != want {
 			t.Errorf("%q is accepted as %v", input, got)
 		}
 	}

@@ -42,9 +42,9 @@ func (u UUID) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (u UUID) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler].
-func (u *UUID) UnmarshalText(text []byte) error {
-	parsed, err := ParseUUID(string(text))
+// ParseText reads what MarshalText writes, for package jsontext.
+func (u *UUID) ParseText(text string) error {
+	parsed, err := ParseUUID(text)
 	if err != nil {
 		return err
 	}

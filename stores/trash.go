@@ -174,7 +174,7 @@ func (s *Store) Trashed(graceDays uint64) ([]*Day, error) {
 	names, err := archive.Names(trash)
 	sort.Slice(names, func(i, j int) bool { return names[i] < names[j] })
 	for _, name := range names {
-		day, err := time.Parse(time.DateOnly, name[:min(len(name), len(time.DateOnly))])
+		day, err := format.ParseDate(name[:min(len(name), len(time.DateOnly))], time.UTC)
 		if err != nil {
 			continue // nothing of ebb's
 		}

@@ -23,10 +23,8 @@ const (
 func build(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ebb")
-	command := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=4", "-o", path, ".")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, output)
+	if output, err := exec.Command("../../scripts/build", path).CombinedOutput(); err != nil {
+		t.Fatalf("scripts/build: %v\n%s", err, output)
 	}
 	return path
 }

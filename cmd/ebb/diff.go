@@ -99,7 +99,7 @@ func parseSince(s string, now time.Time) (time.Time, error) {
 			return now.Add(-time.Duration(n) * unit.size), nil
 		}
 	}
-	return time.ParseInLocation(time.DateOnly, s, time.Local)
+	return format.ParseDate(s, time.Local)
 }
 
 // read finds out what is lost.

@@ -38,7 +38,6 @@ type diffItem struct {
 	Name  string    `json:"name,omitempty"` // in the catalog
 	What  string    `json:"what,omitempty"`
 	Class string    `json:"class,omitempty"`
-	Why   string    `json:"why,omitempty"`
 }
 
 // mostLines is how many lines can be taken in.
@@ -130,7 +129,7 @@ func (d *difference) document() *diffDocument {
 			item.Type = "directory"
 		}
 		if e := l.Known; e != nil {
-			item.Name, item.What, item.Class, item.Why = e.Name, e.What, string(e.Class), e.Why
+			item.Name, item.What, item.Class = e.Name, e.What, string(e.Class)
 		}
 		doc.Items = append(doc.Items, item)
 	}

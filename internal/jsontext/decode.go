@@ -1,9 +1,9 @@
 package jsontext
 
 import (
-	"encoding"
 	"reflect"
 	"strconv"
+	"time"
 
 	"github.com/ebb-nix/ebb/internal/format"
 )
@@ -78,8 +78,13 @@ func wrongType(v reflect.Value, value any) error {
 }
 
 func (d *decoder) setText(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
-		return u.UnmarshalText([]byte(text))
+	switch target := v.Addr().Interface().(type) {
+	case *time.Time:
+		t, err := format.ParseTime(text)
+		*target = t
+		return err
+	case TextParser:
+		return target.ParseText(text)
 	}
 	if v.Kind() != reflect.String {
 		return wrongType(v, text)

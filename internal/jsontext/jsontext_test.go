@@ -24,7 +24,7 @@ func (c colour) MarshalText() ([]byte, error) {
 	return []byte{'a' + c[0], '"', 'a' + c[2]}, nil
 }
 
-func (c *colour) UnmarshalText(text []byte) error {
+func (c *colour) ParseText(text string) error {
 	if len(text) != 3 {
 		return errors.New("no colour")
 	}

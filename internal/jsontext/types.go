@@ -6,6 +6,12 @@ import (
 	"strings"
 )
 
+// TextParser is what reads its own text. It is not encoding.TextUnmarshaler,
+// which brings the parser of package time along.
+type TextParser interface {
+	ParseText(text string) error
+}
+
 // types remembers what is known of the types in a value.
 type types map[reflect.Type]*typeInfo
 
