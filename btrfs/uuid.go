@@ -51,3 +51,6 @@ func (u *UUID) ParseText(text string) error {
 	*u = parsed
 	return nil
 }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (u *UUID) UnmarshalText(text []byte) error { return u.ParseText(string(text)) }

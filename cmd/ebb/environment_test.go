@@ -13,10 +13,10 @@ import (
 // changes what is done. The Go runtime reads GOGC, GOMEMLIMIT, GOMAXPROCS,
 // GODEBUG and GOTRACEBACK by itself, package time TZ.
 var variables = []string{
-	`cmd/ebb/output.go os.Getenv("NO_COLOR")`,
-	`cmd/ebb/output.go os.Getenv("TERM")`,
-	`internal/kmsg/kmsg.go os.Getenv("JOURNAL_STREAM")`,
-	`internal/service/notify.go os.Getenv(socketVariable)`,
+	`cmd/ebb/output.go unix.Getenv("NO_COLOR")`,
+	`cmd/ebb/output.go unix.Getenv("TERM")`,
+	`internal/kmsg/kmsg.go unix.Getenv("JOURNAL_STREAM")`,
+	`internal/service/notify.go unix.Getenv(socketVariable)`,
 }
 
 var asks = regexp.MustCompile(`(os|unix|syscall)\.(Getenv|LookupEnv|Environ|ExpandEnv|Clearenv|TempDir|UserHomeDir|UserCacheDir|UserConfigDir)\([^)]*\)`)
