@@ -324,6 +324,27 @@ in
       description = "Patterns, in the manner of {file}`.gitignore`, of what does not matter when it is lost, so that it is not listed as such.";
     };
 
+    diff = {
+      timer = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = ''
+          Whether `ebb diff --save` notes once a day, in the first store, what the next boot would
+          lose.
+        '';
+      };
+      onShutdown = mkOption {
+        type = types.bool;
+        default = false;
+        example = true;
+        description = ''
+          Whether the same is noted when the machine goes down, after its services have ended. It
+          takes at most 30 seconds.
+        '';
+      };
+    };
+
     orphans.ignore = mkOption {
       type = types.listOf types.str;
       default = [ ];

@@ -60,6 +60,13 @@ in
         "ebb-status.service"
       ]
       ++ lib.optional syncsAdjtime afterHwclock
+      ++ lib.optionals cfg.diff.timer (
+        map unit [
+          "ebb-diff.service"
+          "ebb-diff.timer"
+        ]
+      )
+      ++ lib.optional cfg.diff.onShutdown (unit "ebb-diff-shutdown.service")
       ++ lib.optionals prunes (
         map unit [
           "ebb-prune.service"
@@ -72,7 +79,24 @@ in
       wantedBy = [ "timers.target" ];
     };
 
+    systemd.timers.ebb-diff = lib.mkIf cfg.diff.timer {
+      overrideStrategy = "asDropin";
+      wantedBy = [ "timers.target" ];
+    };
+
     systemd.services = {
+      ebb-diff = lib.mkIf cfg.diff.timer {
+        inherit environment;
+        overrideStrategy = "asDropin";
+        restartIfChanged = false;
+      };
+      ebb-diff-shutdown = lib.mkIf cfg.diff.onShutdown {
+        inherit environment;
+        overrideStrategy = "asDropin";
+        wantedBy = [ "sysinit.target" ];
+        # To stop it is what it does.
+        restartIfChanged = false;
+      };
       ebb-sync = {
         inherit environment;
         overrideStrategy = "asDropin";

@@ -181,6 +181,39 @@ in
     ];
   };
 
+  "what would be lost is written down" = {
+    modules = [
+      layouts.btrfs
+      minimal
+      {
+        ebb.diff.timer = true;
+        ebb.diff.onShutdown = true;
+      }
+    ];
+    expect = config: [
+      (is "daily" [ "timers.target" ] config.systemd.units."ebb-diff.timer".wantedBy)
+      (is "and at the end" [ "sysinit.target" ] config.systemd.units."ebb-diff-shutdown.service".wantedBy)
+      (contains "by programs of the store" "/bin/ebb diff --save" (
+        lib.concatMapStrings (package: package.text or "") (
+          lib.filter (package: package.name == "ebb-diff.service") config.systemd.packages
+        )
+      ))
+    ];
+  };
+
+  "nothing is written down" = {
+    modules = [
+      layouts.btrfs
+      minimal
+    ];
+    expect = config: [
+      (is "no such units" [ ] (
+        lib.filter (lib.hasInfix "ebb-diff") (lib.attrNames config.systemd.units)
+        ++ lib.filter (lib.hasInfix "ebb-diff") (map (package: package.name or "") config.systemd.packages)
+      ))
+    ];
+  };
+
   "the drift of the clock" = {
     modules = [
       layouts.btrfs

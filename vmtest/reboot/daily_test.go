@@ -13,7 +13,6 @@ import (
 //
 //	<!-- run: SHELL SCRIPT -->
 //	<!-- reboot -->
-//	<!-- switch: FILE of entries that the config has from now on -->
 //
 // EBB_UPDATE=1 writes what is printed into the page.
 const dailyPage = "../../docs/daily.md"
@@ -27,7 +26,7 @@ type passage struct {
 	text    string // as it is in the page, but for the output
 	command string // at a prompt
 	output  string // of the command
-	action  string // of a comment: run, reboot, switch
+	action  string // of a comment: run, reboot
 	operand string
 }
 
@@ -68,7 +67,7 @@ func page(story []passage) string {
 		text.WriteString(p.text)
 		text.WriteString(p.output)
 	}
-	return text.String()
+	return strings.ReplaceAll(text.String(), "\n\n```\n", "\n```\n")
 }
 
 // What differs from run to run: numbers with their units, how many, the width of
@@ -114,7 +113,7 @@ func TestDaily(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(t, standardLayout(), standardFstab(), document(standardRoot, dailyStores("")))
+	m := newMachine(t, standardLayout(), standardFstab(), document(standardRoot, dailyStores))
 	m.up(m.Boot)
 	story := parseStory(string(data))
 	for i := range story {
@@ -136,10 +135,6 @@ func (m *machine) live(p *passage) {
 		m.Shell(p.operand)
 	case p.action == "reboot":
 		m.up(m.Reboot)
-	case p.action == "switch":
-		m.Shell("cat > /run/ebb-config.json <<'END'\n" + document(standardRoot, dailyStores(p.operand)) + "\nEND\n" +
-			"cp --remove-destination /run/ebb-config.json /etc/ebb/config.json")
-		m.configure(document(standardRoot, dailyStores(p.operand)))
 	case p.command != "":
 		r := m.Try("sh", "-c", "cd /root && "+p.command+" 2>&1")
 		if shape(r.Stdout) != shape(p.output) && os.Getenv("EBB_UPDATE") != "1" {
@@ -149,7 +144,5 @@ func (m *machine) live(p *passage) {
 	}
 }
 
-// dailyStores is what is kept on the machine of the story, and more entries.
-func dailyStores(more string) string {
-	return `"/persist": {"directories": [{"path": "/var/log"}, {"path": "/var/lib/nixos"}` + more + `], "files": [{"path": "/etc/machine-id", "how": "sync"}]}`
-}
+// dailyStores is what is kept on the machine of the story.
+const dailyStores = `"/persist": {"directories": [{"path": "/var/log"}, {"path": "/var/lib/nixos"}], "files": [{"path": "/etc/machine-id", "how": "sync"}]}`
