@@ -63,13 +63,6 @@ func (g *ground) tree(specs ...string) {
 	testenv.Tree(g.t, g.dir, specs...)
 }
 
-func (g *ground) write(rel, text string) {
-	g.t.Helper()
-	if err := os.WriteFile(g.path(rel), []byte(text), 0o644); err != nil {
-		g.t.Fatal(err)
-	}
-}
-
 func (g *ground) requireContent(rel, want string) {
 	g.t.Helper()
 	data, err := os.ReadFile(g.path(rel))
