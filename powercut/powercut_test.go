@@ -105,7 +105,7 @@ func TestReplay(t *testing.T) {
 	need(t)
 	bug := plantedBugs[0]
 	weak := build(t, bug.overlay(t))
-	result, err := run(weak, t.TempDir(), Budget{States: 60, Failures: 1, Seed: 1}, bug.scenario())
+	result, err := run(weak, t.TempDir(), Budget{States: 400, Failures: 1, Seed: 1}, bug.scenario())
 	if err != nil {
 		t.Fatal(err)
 	}
