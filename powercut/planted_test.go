@@ -159,7 +159,7 @@ var plantedBugs = []planted{
 `},
 		{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""},
 	}, in: []string{"quiet"}},
-	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := unix.Fsync(fd); err != nil {\n		return fmt.Errorf(\"fsync: %w\", err)\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
+	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := unix.Fsync(fd); err != nil {\n		return format.Errorf(\"fsync: %w\", err)\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
 	{name: "copied back without fsync of the directory", edits: []edit{{syncBackFile, "	return sys.SyncDirectory(p.source.trail.fd())\n", "	return nil\n"}}, in: []string{"quiet"}},
 	{name: "copied back in place", edits: []edit{{syncBackFile, "	return p.act(step, p.replaceSource)\n}\n", `	return p.act(step, p.overwriteSource)
 }
