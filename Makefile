@@ -52,7 +52,7 @@ test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LON
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
-	VMTEST_CPUS=1 EBB_VM_PARALLEL=1 EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -parallel 2 -count=1 -timeout $(TIMEOUT) ./vmtest/...
+	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
 .PHONY: test-nix
 test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names
