@@ -9,7 +9,7 @@ GO_PACKAGES := ./...
 FUZZTIME ?= 30s
 
 # What root can run on every machine; others see what was not run.
-ROOT_TIERS := root,namespaces,btrfs
+ROOT_TIERS := root,namespaces,btrfs,git,kernel
 
 # A guard against tests that hang, which none of them has by itself.
 TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)

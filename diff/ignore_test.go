@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // ignored is what a walk finds: a directory that is ignored takes all in it
@@ -40,14 +42,11 @@ func TestIgnore(t *testing.T) {
 
 // Random patterns mean the same to git.
 func TestIgnoreAsGit(t *testing.T) {
-	git, err := exec.LookPath("git")
-	if err != nil {
-		t.Skip("there is no git")
-	}
+	testenv.Need(t, testenv.TierGit)
 	random := rand.New(rand.NewPCG(3, 4))
 	dir := t.TempDir()
 	run := func(input string, arguments ...string) string {
-		command := exec.Command(git, append([]string{"-C", dir}, arguments...)...)
+		command := exec.Command("git", append([]string{"-C", dir}, arguments...)...)
 		command.Stdin = strings.NewReader(input)
 		output, err := command.Output()
 		if err != nil && command.ProcessState.ExitCode() != 1 { // 1: none is ignored

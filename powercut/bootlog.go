@@ -74,15 +74,7 @@ func (m *machine) exploreLog(image string, records []Record, budget Budget, case
 	if err := m.disk.load(image); err != nil {
 		return nil, err
 	}
-	if err := m.disk.Forget(); err != nil {
-		return nil, err
-	}
-	m.disk.reset()
-	x, err := newExplorer(m, budget)
-	if err != nil {
-		return nil, err
-	}
-	first, err := m.disk.contents()
+	x, first, err := m.startFrom(budget)
 	if err != nil {
 		return nil, err
 	}

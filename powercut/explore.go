@@ -414,19 +414,24 @@ func Explore(scenario *Scenario, budget Budget, workDir, caseDir string) (*Resul
 	return result, m.close()
 }
 
+// startFrom explores from what is on the disk now, which it returns.
+func (m *machine) startFrom(budget Budget) (x *explorer, first []Record, err error) {
+	if err := m.disk.Forget(); err != nil {
+		return nil, nil, err
+	}
+	m.disk.reset()
+	if x, err = newExplorer(m, budget); err != nil {
+		return nil, nil, err
+	}
+	first, err = m.disk.contents()
+	return x, first, err
+}
+
 func (m *machine) explore(budget Budget, caseDir string) (*Result, error) {
 	if err := m.format(); err != nil {
 		return nil, err
 	}
-	if err := m.disk.Forget(); err != nil {
-		return nil, err
-	}
-	m.disk.reset()
-	x, err := newExplorer(m, budget)
-	if err != nil {
-		return nil, err
-	}
-	first, err := m.disk.contents()
+	x, first, err := m.startFrom(budget)
 	if err != nil {
 		return nil, err
 	}

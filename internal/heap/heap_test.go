@@ -1,11 +1,14 @@
 package heap
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // resident tells of each page whether it is in memory. mincore(2).
@@ -42,7 +45,7 @@ func TestAdvise(t *testing.T) {
 	switch errno := unix.Errno(advise(address(memory), uintptr(pages/2*page), populateWrite)); errno {
 	case 0:
 	case unix.EINVAL:
-		t.Skip("this kernel has no MADV_POPULATE_WRITE")
+		testenv.Missing(t, testenv.TierKernel, errors.New("no MADV_POPULATE_WRITE, Linux 5.14"))
 	default:
 		t.Fatal("madvise:", errno)
 	}

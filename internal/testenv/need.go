@@ -21,6 +21,8 @@ const (
 	TierRoot       Tier = "root"       // uid 0 in the initial user namespace
 	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
 	TierNix        Tier = "nix"        // nix-instantiate
+	TierGit        Tier = "git"        // git, to be compared with
+	TierKernel     Tier = "kernel"     // what the test itself asks the kernel for, see Missing
 	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
 )
 
@@ -71,6 +73,11 @@ func check(tier Tier) error {
 		return checkNamespaces()
 	case TierBtrfs:
 		return checkBtrfs()
+	case TierKernel:
+		return nil
+	case TierGit:
+		_, err := findTool("git")
+		return err
 	case TierNix:
 		_, err := findTool("nix-instantiate")
 		return err
