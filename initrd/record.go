@@ -36,7 +36,7 @@ type Record struct {
 	Kernel   string               `json:"kernel"`
 	Rollback *RollbackRecord      `json:"rollback,omitempty"`
 	Mount    *MountRecord         `json:"mount,omitempty"`
-	Live     []mounts.EntryResult `json:"live,omitempty"`     // what came into place in the running system: ebb keep, ebb apply
+	Live     []mounts.EntryResult `json:"live,omitempty"`     // what came into place in the running system, by ebb keep
 	Baseline *Baseline            `json:"baseline,omitempty"` // the end of activation
 }
 

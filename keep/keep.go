@@ -54,9 +54,8 @@ type Result struct {
 	Notes    []string              `json:"notes,omitempty"`
 	Nix      string                `json:"nix,omitempty"` // the lines that declare it
 
-	entry       config.Entry
-	took        *taking
-	interrupted bool
+	entry config.Entry
+	took  *taking
 }
 
 // State is how a path stands after the run.
@@ -66,10 +65,8 @@ type State string
 const (
 	Kept     State = "kept"     // copied into the store, and in place
 	Already  State = "already"  // an entry keeps it
-	Created  State = "created"  // of an apply: it came into place as at a boot
 	Planned  State = "planned"  // of a dry run: nothing keeps it from being done
 	Conflict State = "conflict" // there is data in both places, and nothing was changed
-	Removed  State = "removed"  // of an apply: not declared any more, mounted until the next boot
 	Refused  State = "refused"
 	Failed   State = "failed"
 )
@@ -133,9 +130,6 @@ func (m *Machine) Nix(store string, results []*Result) string {
 	return readHomes(m.Passwd).nix(store, entries)
 }
 
-// Interrupted reports whether [Machine.Progress] has ended the copy.
-func (r *Result) Interrupted() bool { return r.interrupted }
-
 func (r *Result) close() {
 	if r.took != nil {
 		r.took.close()
@@ -156,9 +150,7 @@ func (m *Machine) takeIn(root *mounts.Root, r *Result) bool {
 	r.took = &taking{old: -1}
 	if m.Progress != nil {
 		r.took.check = func(s *copytree.Stats) error {
-			err := m.Progress(r.Path, s)
-			r.interrupted = err != nil
-			return err
+			return m.Progress(r.Path, s)
 		}
 	}
 	copied := *root

@@ -132,7 +132,7 @@ func TestKeepInterrupted(t *testing.T) {
 			}
 			break
 		}
-		if !r.Interrupted() || r.State != Failed || !strings.Contains(r.Reason, "interrupted") {
+		if r.State != Failed || !strings.Contains(r.Reason, "interrupted") {
 			t.Fatalf("at %d: %+v", at, r)
 		}
 		g.requireMissing("persist/var/x")

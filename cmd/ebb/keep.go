@@ -66,7 +66,7 @@ func runKeep(i *invocation, args []string) error {
 	return i.keep(w, paths, *store, config.How(*how))
 }
 
-// work is what keep and apply have in common.
+// work is what keeping something needs.
 type work struct {
 	host    *initrd.Host
 	machine *keep.Machine
@@ -150,9 +150,6 @@ func (i *invocation) keep(w *work, paths []string, store string, how config.How)
 		if !i.json {
 			i.printKept(r)
 		}
-		if r.Interrupted() {
-			break
-		}
 	}
 	out.Nix = w.machine.Nix(store, out.Paths)
 	if err := i.recordKept(w, out.Paths); err != nil {
@@ -182,7 +179,7 @@ func problemsOf(results []*keep.Result) error {
 func (i *invocation) recordKept(w *work, results []*keep.Result) error {
 	var entries []mounts.EntryResult
 	for _, r := range results {
-		if !i.dryRun && (r.State == keep.Kept || r.State == keep.Created) {
+		if !i.dryRun && r.State == keep.Kept {
 			entries = append(entries, mounts.EntryResult{
 				Path: r.Path, Store: r.Store, Source: r.Source, How: r.How, Directory: r.Directory,
 				State: mounts.InPlace, Kept: r.Since(),
