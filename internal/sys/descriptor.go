@@ -1,6 +1,7 @@
 package sys
 
 import (
+	"errors"
 	"io"
 
 	"golang.org/x/sys/unix"
@@ -18,16 +19,39 @@ const (
 	Stderr File = 2
 )
 
-// Write writes all of p, and returns how much of it was written.
+// writePatience is how long Write waits for a device that takes nothing, a
+// console that is stopped say, in milliseconds.
+const writePatience = 1000
+
+// Write writes all of p, and returns how much of it was written. A standard
+// stream that somebody else has made non-blocking is waited for, anything else
+// that does not block for a second at most.
 func (f File) Write(p []byte) (n int, err error) {
 	for n < len(p) {
 		m, err := retryInt(func() (int, error) { return unix.Write(int(f), p[n:]) })
-		if err != nil {
+		switch {
+		case errors.Is(err, unix.EAGAIN) && f.waitWritable():
+			continue
+		case err != nil:
 			return n, err
+		case m == 0:
+			return n, io.ErrShortWrite
 		}
 		n += m
 	}
 	return n, nil
+}
+
+// waitWritable reports whether f takes something now, or is at its end.
+func (f File) waitWritable() bool {
+	patience := writePatience
+	if f <= Stderr {
+		patience = -1
+	}
+	ready, err := retryInt(func() (int, error) {
+		return unix.Poll([]unix.PollFd{{Fd: int32(f), Events: unix.POLLOUT}}, patience)
+	})
+	return err == nil && ready > 0
 }
 
 // Read reads at most len(p) bytes, and io.EOF at the end of the file.

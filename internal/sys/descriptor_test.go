@@ -101,3 +101,30 @@ func TestResolve(t *testing.T) {
 		t.Errorf("missing: %v", err)
 	}
 }
+
+// A pipe that is full is waited for, but not for ever.
+func TestFileThatDoesNotBlock(t *testing.T) {
+	var ends [2]int
+	if err := unix.Pipe2(ends[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(ends[0])
+	w := File(ends[1])
+	big := make([]byte, 1<<20) // more than a pipe holds
+	if n, err := w.Write(big); n == 0 || n == len(big) || !errors.Is(err, unix.EAGAIN) {
+		t.Errorf("nobody reads: %d, %v", n, err)
+	}
+	read := make(chan int64)
+	go func() {
+		_ = unix.SetNonblock(ends[0], false)
+		n, _ := io.Copy(io.Discard, File(ends[0]))
+		read <- n
+	}()
+	if n, err := w.Write(big); n != len(big) || err != nil {
+		t.Errorf("somebody reads: %d, %v", n, err)
+	}
+	w.Close()
+	if n := <-read; n <= int64(len(big)) {
+		t.Errorf("%d bytes were read", n)
+	}
+}
