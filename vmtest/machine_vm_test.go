@@ -136,7 +136,7 @@ func TestSaveAndRestore(t *testing.T) {
 	var ids []string
 	for i, word := range []string{"one", "two"} {
 		m.Restored(saved)
-		m.Run("true") // the agent that was there listens
+		m.Run("systemctl", "--version") // the agent that was there listens; stage 1 has no true(1)
 		m.Typed(word + "\n")
 		m.WaitFor(vmtest.SystemUp())
 		if got := m.Run("cat", "/run/typed"); got != word {
