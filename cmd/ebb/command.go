@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"strings"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
@@ -66,10 +65,10 @@ func usage(args []string) int {
 	format.Fprint(out, "ebb gives this machine a root file system that is new at every boot.\n\nUsage: ebb COMMAND [flags]\n\n")
 	var t table
 	for _, c := range commands() {
-		t.row("  "+strings.TrimSpace(c.name+" "+c.args), c.summary, "("+c.where+")")
+		t.row("  "+c.name, c.summary)
 	}
 	t.print(out)
-	format.Fprint(out, "\nebb COMMAND -h tells its flags. Exit status: 0 done, 1 failed or problems found, 2 usage or config.\n")
+	format.Fprint(out, "\nebb COMMAND -h tells its arguments and flags. Exit status: 0 done, 1 failed or problems found, 2 usage or config.\n")
 	return status
 }
 
