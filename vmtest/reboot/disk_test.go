@@ -36,12 +36,15 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // A file system without room for data is no trouble for a rollback, which
 // writes none, and the fresh root does not need any to boot on. The old root
-// with what fills the disk is in the archive.
+// with what fills the disk is in the archive, until that is pruned: the retention
+// lets go of it for the sake of the space, young as it is.
 func TestFullFilesystem(t *testing.T) {
 	layout := standardLayout()
 	layout.Size = 768 << 20
-	m := plantedMachine(t, layout)
+	const root = `{"kind": "btrfs", "device": "/dev/disk/by-label/nixos", "keep": {"count": 1, "days": 1000, "min_free_percent": 20}}`
+	m := newMachine(t, layout, standardFstab(), document(root, basicStores))
 	m.up(m.Boot)
+	m.Shell("echo data > /srv/data/file")
 	m.Shell(`echo old > /marker
 		if head -c 2G /dev/zero > /fill; then exit 1; fi
 		sync
@@ -56,6 +59,15 @@ func TestFullFilesystem(t *testing.T) {
 	if r := m.Try("sh", "-c", "head -c 64M /dev/zero > /fill"); r.Status == 0 {
 		t.Error("the file system is not full: this test has shown nothing")
 	}
+	m.up(m.Reboot)
+	m.wantArchive("[3 2 1]")
+	m.Run("ebb", "prune", "--wait")
+	m.wantArchive("[3]")
+	m.Shell("head -c 64M /dev/zero > /fill; sync")
+	m.known = nil
+	m.up(m.Reboot)
+	m.wantGone("/fill")
+	m.want("data", "cat", "/srv/data/file")
 	m.Cut()
 }
 
