@@ -64,6 +64,7 @@ type State string
 // The states of a path.
 const (
 	Kept     State = "kept"     // copied into the store, and in place
+	Placed   State = "in-place" // brought into place; there was nothing to copy
 	Already  State = "already"  // an entry keeps it
 	Planned  State = "planned"  // of a dry run: nothing keeps it from being done
 	Conflict State = "conflict" // there is data in both places, and nothing was changed
@@ -95,7 +96,7 @@ func (m *Machine) Keep(p, store string, how config.How) *Result {
 		return r
 	case both.Source && both.Differences.Any():
 		r.Differs = &both.Differences
-		m.conflict(r)
+		m.conflict(r, "keep "+m.Quote(p))
 		return r
 	case m.DryRun:
 		r.State = Planned
@@ -213,9 +214,10 @@ func (m *Machine) lookBack(r *Result) {
 	status, err := sys.Stat(now)
 	if err == nil {
 		var late copytree.Differences
-		if late, err = r.took.late(now); err == nil {
-			r.Late = late.Paths
+		if r.took.old >= 0 {
+			late, err = r.took.late(now)
 		}
+		r.Late = late.Paths
 	}
 	if err != nil {
 		r.Notes = append(r.Notes, "what changed at the last moment is not known: "+err.Error())
@@ -232,10 +234,10 @@ func (t *taking) late(now int) (copytree.Differences, error) {
 }
 
 // conflict says what is to be done about data in both places.
-func (m *Machine) conflict(r *Result) {
+func (m *Machine) conflict(r *Result, again string) {
 	r.end(Conflict, "the store has it already, with other contents: nothing was changed",
-		format.Sprintf("mv %s %s && ebb keep %s   # to take what the store has", m.Quote(r.Path), m.Quote(r.Path+".live"), m.Quote(r.Path)),
-		format.Sprintf("mv %s %s && ebb keep %s   # to take what is there now", m.Quote(r.Source), m.Quote(r.Source+".old"), m.Quote(r.Path)))
+		format.Sprintf("mv %s %s && ebb %s   # to take what the store has", m.Quote(r.Path), m.Quote(r.Path+".live"), again),
+		format.Sprintf("mv %s %s && ebb %s   # to take what is there now", m.Quote(r.Source), m.Quote(r.Source+".old"), again))
 }
 
 func without(entries []config.Entry, p string) (rest []config.Entry) {

@@ -29,6 +29,8 @@ func commands() []*command {
 		{"restore", "PATH...", "bring files back from archived roots", "anywhere", runRestore},
 		{"find", "GLOB...", "look for files in archived roots", "anywhere", runFind},
 		{"keep", "PATH... | --forget PATH... | --list", "copy into the store now, bring into place live, at each boot from now on", "running system", runKeep},
+		{"apply", "", "bring entries that are new in the configuration into place now", "running system, at a switch", runApply},
+		{"why", "PATH...", "what the next boot does to a path, and which archived roots have it", "running system", runWhy},
 		{"doctor", "", "what is wrong here, and what to type next", "anywhere", runDoctor},
 		{"roots", "[pin N [WHY] | unpin N | delete N... | mount N DIR | umount DIR]", "list the archived roots, or work on them", "anywhere", runRoots},
 		{"prune", "", "delete the archived roots that nothing keeps", "running system", runPrune},

@@ -36,14 +36,9 @@ func runKeep(i *invocation, args []string) error {
 		return &usageError{"usage: ebb keep PATH..., ebb keep --forget PATH..., or ebb keep --list"}
 	}
 	for n, p := range paths {
-		if !path.IsAbs(p) {
-			dir, err := unix.Getwd()
-			if err != nil {
-				return err
-			}
-			p = dir + "/" + p
+		if paths[n], err = absolute(p); err != nil {
+			return err
 		}
-		paths[n] = path.Clean(p)
 	}
 	cfg, err := i.config()
 	if err != nil {
@@ -179,7 +174,7 @@ func problemsOf(results []*keep.Result) error {
 func (i *invocation) recordKept(w *work, results []*keep.Result) error {
 	var entries []mounts.EntryResult
 	for _, r := range results {
-		if !i.dryRun && r.State == keep.Kept {
+		if !i.dryRun && (r.State == keep.Kept || r.State == keep.Placed) {
 			entries = append(entries, mounts.EntryResult{
 				Path: r.Path, Store: r.Store, Source: r.Source, How: r.How, Directory: r.Directory,
 				State: mounts.InPlace, Kept: r.Since(),

@@ -1,0 +1,178 @@
+package main
+
+import (
+	"errors"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/catalog"
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/keep"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+// explained is what "ebb why" tells of a path.
+type explained struct {
+	Path   string           `json:"path"`
+	Fate   keep.Fate        `json:"fate"`
+	Reason string           `json:"reason,omitempty"`
+	Entry  string           `json:"entry,omitempty"` // that keeps it
+	Store  string           `json:"store,omitempty"`
+	Kept   string           `json:"kept,omitempty"` // when, of what "ebb keep" put on its list
+	What   string           `json:"what,omitempty"` // it is, as the catalog knows it
+	Class  catalog.Class    `json:"class,omitempty"`
+	Roots  []*roots.Version `json:"roots"`           // that have it, each content once
+	Notes  []string         `json:"notes,omitempty"` // why that is not all
+	Next   string           `json:"next,omitempty"`  // what to type
+}
+
+func runWhy(i *invocation, args []string) error {
+	f := i.flags()
+	f.BoolVar(&i.json, "json", false, "print JSON")
+	root := f.String("root", "/", "`DIR` that is the root")
+	paths, err := i.parse(f, args, 1, -1)
+	if err != nil {
+		return err
+	}
+	cfg, err := i.config()
+	if err != nil {
+		return err
+	}
+	w, err := i.work(cfg, *root)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	known, err := catalog.Load()
+	if err != nil {
+		return err
+	}
+	out := struct {
+		Version int          `json:"version"`
+		Paths   []*explained `json:"paths"`
+	}{Version: 1}
+	var failed error
+	for _, p := range paths {
+		if p, err = absolute(p); err != nil {
+			return err
+		}
+		e := explain(w, cfg, known, p, *root)
+		if out.Paths = append(out.Paths, e); e.Fate == keep.FateLost || e.Fate == keep.FateMissing || e.Fate == keep.FateUnknown {
+			failed = errProblems
+		}
+		if !i.json {
+			i.printExplained(e)
+		}
+	}
+	if i.json {
+		failed = errors.Join(printJSON(i.stdout, out), failed)
+	}
+	return failed
+}
+
+// absolute makes a path of the command line a clean one from the root on.
+func absolute(p string) (string, error) {
+	if !path.IsAbs(p) {
+		dir, err := unix.Getwd()
+		if err != nil {
+			return "", err
+		}
+		p = dir + "/" + p
+	}
+	return path.Clean(p), nil
+}
+
+func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string) *explained {
+	e := &explained{Path: p, Roots: []*roots.Version{}}
+	fate, by, reason := w.machine.Why(p)
+	e.Fate, e.Reason = fate, reason
+	if by != nil {
+		e.Entry, e.Store, e.Kept = by.Entry.Path, by.Store.Path, by.Entry.Kept
+	}
+	if fate == keep.FateLost && cfg.Root.Kind == config.KindNone {
+		e.Fate, e.Reason = keep.FateStays, "ebb does not make this root fresh (kind none)"
+	}
+	if c := known.Lookup(p); c != nil {
+		e.What, e.Class = c.What, c.Class
+	}
+	if cfg.Root.Kind == config.KindBtrfs {
+		if err := e.findIn(cfg, root); err != nil {
+			e.Notes = append(e.Notes, "the archived roots: "+err.Error())
+		}
+	}
+	switch {
+	case e.Fate == keep.FateLost:
+		e.Next = "ebb keep " + shellQuote(p)
+	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
+		e.Next = format.Sprintf("ebb restore --from %d %s", e.Roots[0].Roots[0], shellQuote(p))
+	}
+	return e
+}
+
+// findIn looks the path up in the archive.
+func (e *explained) findIn(cfg *config.Config, root string) error {
+	members, err := memberMounts(&cfg.Root, root)
+	if err != nil {
+		return err
+	}
+	return initrd.WithTopLevel(&cfg.Root, func(top int) error {
+		find := &roots.Find{Top: top, Archive: cfg.Root.Archive, Members: members}
+		found, err := find.Run([]string{literal(e.Path)})
+		e.Roots = append(e.Roots, found...)
+		return err
+	})
+}
+
+// literal is the pattern that matches the path alone.
+func literal(p string) string {
+	var text []byte
+	for _, c := range []byte(p) {
+		if strings.IndexByte(`\*?[`, c) >= 0 {
+			text = append(text, '\\')
+		}
+		text = append(text, c)
+	}
+	return string(text)
+}
+
+func (i *invocation) printExplained(e *explained) {
+	p := newPalette(i.stdout)
+	text := map[keep.Fate]string{
+		keep.FateKept:    p.good("kept") + " by the entry " + showText(e.Entry) + " of " + showText(e.Store),
+		keep.FateStore:   p.good("kept"),
+		keep.FateStays:   p.good("stays"),
+		keep.FateLost:    p.bad("lost") + " at the next boot: no entry keeps it",
+		keep.FateMissing: p.bad("missing") + ": there is no such file now",
+		keep.FateUnknown: p.bad("unknown"),
+	}[e.Fate]
+	if e.Kept != "" {
+		text += ", since ebb keep at " + e.Kept
+	}
+	if e.Reason != "" {
+		text += ": " + showText(e.Reason)
+	}
+	format.Fprintf(i.stdout, "%s\n", showText(e.Path))
+	var t table
+	t.row("  the next boot", text)
+	if e.What != "" {
+		t.row("  what it is", format.Sprintf("%s (%s)", e.What, e.Class))
+	}
+	for _, v := range e.Roots {
+		at := format.Sprintf("%d", v.Roots[0])
+		if n := len(v.Roots) - 1; n > 0 {
+			at += format.Sprintf(" and %d older", n)
+		}
+		t.row("  archived root", format.Sprintf("%s: %s of %s, changed %s", at, v.Type, formatSize(v.Size), shortTime(v.Modified)))
+	}
+	for _, note := range e.Notes {
+		t.row("  note", showText(note))
+	}
+	t.print(i.stdout)
+	if e.Next != "" {
+		format.Fprintf(i.stdout, "\n%s\n", e.Next)
+	}
+}

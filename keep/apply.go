@@ -1,0 +1,111 @@
+package keep
+
+import (
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// Apply brings all entries into place that are not, in the order of a boot, and
+// tells of each of them once it is done. What a path holds of which its store
+// has nothing is copied there before, as by [Machine.Keep]. Where both have
+// something, and not the same, nothing is changed. Nothing is ever unmounted,
+// and no process is disturbed. A second run finds nothing to do.
+func (m *Machine) Apply(tell func(*Result)) (results []*Result) {
+	report := m.Root.Check()
+	for n, item := range mounts.Order(m.Root.Stores) {
+		if report.Entries[n].OK() {
+			continue
+		}
+		r := &Result{
+			Path: item.Entry.Path, Store: item.Store.Path, Source: item.Source(),
+			How: item.Entry.How, Directory: item.Entry.Directory, entry: *item.Entry,
+		}
+		m.apply(r)
+		r.close()
+		tell(r)
+		results = append(results, r)
+	}
+	return results
+}
+
+func (m *Machine) apply(r *Result) {
+	root := m.alone(&r.entry, r.Store)
+	both := root.Compare(func(*config.Entry) bool { return true })[0]
+	reason, err := m.hidden(r)
+	switch {
+	case both.Err != nil:
+		r.end(Refused, both.Err.Error())
+	case err != nil:
+		r.end(Failed, err.Error())
+	case reason != "":
+		r.end(Refused, reason)
+	case both.Source && both.Differences.Any():
+		r.Differs = &both.Differences
+		m.conflict(r, "apply")
+	case both.Holds && r.How == config.Symlink:
+		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in",
+			format.Sprintf("mv %s %s && ebb apply   # to have it now", m.Quote(r.Path), m.Quote(r.Path+".live")))
+	case m.DryRun:
+		r.State = Planned
+	default:
+		m.applyNow(root, r, &both)
+	}
+}
+
+func (m *Machine) applyNow(root *mounts.Root, r *Result, both *mounts.Both) {
+	state := Placed
+	if both.Holds && !both.Source {
+		if !m.takeIn(root, r) {
+			return
+		}
+		state = Kept
+	} else if both.Target {
+		// Empty, or the same as in the store. Somebody may have it open.
+		if status, err := m.look(r.Path); err == nil {
+			r.took = &taking{old: -1, status: status}
+		}
+	}
+	if m.place(root, r, state) {
+		m.lookBack(r)
+	}
+}
+
+// hidden says what of the mounts in the place of the entry keeps it from being
+// brought in: the next boot does it in the right order.
+func (m *Machine) hidden(r *Result) (reason string, err error) {
+	if r.How != config.Bind {
+		return "", nil
+	}
+	table, err := mounts.ReadMountInfo()
+	if err != nil {
+		return "", err
+	}
+	for i := range table {
+		if within(table[i].MountPoint, m.seen(r.Path)) {
+			return format.Sprintf("%s is mounted there, and would be hidden: the next boot brings the entry in", table[i].MountPoint), nil
+		}
+	}
+	return "", nil
+}
+
+// Removed returns those of the entries of this boot that are not declared any
+// more, and were not kept, but are in place: they stay until the next boot.
+func (m *Machine) Removed(before []mounts.EntryResult) (removed []mounts.EntryResult) {
+	declared := map[string]bool{}
+	for _, item := range mounts.Order(m.Root.Stores) {
+		declared[item.Entry.Path] = true
+	}
+	for i := range before {
+		b := &before[i]
+		if declared[b.Path] {
+			continue
+		}
+		declared[b.Path] = true // the record may have it twice
+		e := config.Entry{Path: b.Path, How: b.How, Directory: b.Directory}
+		if now := m.alone(&e, b.Store).Check().Entries[0]; now.State == mounts.InPlace {
+			removed = append(removed, now)
+		}
+	}
+	return removed
+}

@@ -1,0 +1,191 @@
+package keep
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/testenv"
+	"github.com/ebb-nix/ebb/mounts"
+)
+
+// apply runs Apply, and returns the states by path.
+func (g *ground) apply() (states map[string]State, results map[string]*Result) {
+	g.t.Helper()
+	states, results = map[string]State{}, map[string]*Result{}
+	told := 0
+	for _, r := range g.machine.Apply(func(*Result) { told++ }) {
+		states[r.Path], results[r.Path] = r.State, r
+	}
+	if told != len(results) {
+		g.t.Errorf("told %d times of %d results", told, len(results))
+	}
+	return states, results
+}
+
+func (g *ground) requireStates(want map[string]State) map[string]*Result {
+	g.t.Helper()
+	got, results := g.apply()
+	for p, state := range want {
+		if got[p] != state {
+			reason := ""
+			if r := results[p]; r != nil {
+				reason = r.Reason
+			}
+			g.t.Errorf("%s: %q (%s), want %q", p, got[p], reason, state)
+		}
+	}
+	for p := range got {
+		if want[p] == "" {
+			g.t.Errorf("%s: %s (%s), was in place", p, got[p], results[p].Reason)
+		}
+	}
+	return results
+}
+
+func file(path string, how config.How) config.Entry { return config.Entry{Path: path, How: how} }
+
+func TestApply(t *testing.T) {
+	g := newGround(t, directory("/var/moved"), directory("/var/new"), directory("/var/stored"), directory("/var/empty"),
+		directory("/var/same"), directory("/var/both"), file("/etc/id", config.Bind), file("/etc/sync", config.Sync),
+		file("/etc/synced", config.Sync), file("/etc/later", config.Sync),
+		config.Entry{Path: "/var/link", Directory: true, How: config.Symlink}, config.Entry{Path: "/var/taken", Directory: true, How: config.Symlink})
+	g.tree("dir var/moved 0750 7:8", "file var/moved/a 0640 7:8 live", "dir persist/var/stored", "file persist/var/stored/a 0644 0:0 store",
+		"dir var/empty", "dir persist/var/empty", "file persist/var/empty/a 0644 0:0 store",
+		"dir var/same", "file var/same/a 0644 0:0 x", "dir persist/var/same", "file persist/var/same/a 0644 0:0 x",
+		"dir var/both", "file var/both/a 0644 0:0 live", "dir persist/var/both", "file persist/var/both/a 0644 0:0 store",
+		"file etc/id 0444 0:0 id", "file etc/sync 0644 0:0 live", "file persist/etc/synced 0644 0:0 store",
+		"dir var/taken", "file var/taken/a 0644 0:0 live")
+	before := testenv.Fingerprint(t, g.dir)
+	g.machine.DryRun = true
+	g.requireStates(map[string]State{
+		"/var/moved": Planned, "/var/new": Planned, "/var/stored": Planned, "/var/empty": Planned, "/var/same": Planned, "/var/both": Conflict,
+		"/etc/id": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
+	})
+	if diff := before.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
+		t.Errorf("a dry run changed:\n%s", diff)
+	}
+	g.machine.DryRun = false
+	results := g.requireStates(map[string]State{
+		"/var/moved": Kept, "/var/new": Placed, "/var/stored": Placed, "/var/empty": Placed, "/var/same": Placed, "/var/both": Conflict,
+		"/etc/id": Kept, "/etc/synced": Placed, "/var/link": Placed, "/var/taken": Refused,
+	})
+	for _, p := range []string{"moved", "new", "stored", "empty", "same"} {
+		g.requireSame("var/"+p, "persist/var/"+p, true)
+	}
+	if to, err := os.Readlink(g.path("var/link")); err != nil || to != "/persist/var/link" {
+		t.Errorf("the link leads to %q (%v)", to, err)
+	}
+	g.requireSame("etc/id", "persist/etc/id", true)
+	g.requireContent("persist/var/moved/a", "live")
+	g.requireContent("var/empty/a", "store")
+	g.requireContent("var/both/a", "live")
+	g.requireContent("persist/var/both/a", "store")
+	g.requireContent("var/taken/a", "live")
+	g.requireContent("etc/synced", "store")
+	both := results["/var/both"]
+	if both.Differs == nil || both.Differs.Changed != 1 || len(both.WayOut) != 2 || !strings.HasSuffix(both.WayOut[0], "ebb apply   # to take what the store has") {
+		t.Errorf("conflict: %+v", both)
+	}
+	if got := g.list(); len(got) > 0 {
+		t.Errorf("declared entries are on the list of what was kept: %v", got)
+	}
+	// The ways out work, and a further run finds nothing to do.
+	if err := os.Rename(g.path("var/both"), g.path("var/both.live")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(g.path("var/taken"), g.path("var/taken.live")); err != nil {
+		t.Fatal(err)
+	}
+	g.requireStates(map[string]State{"/var/both": Placed, "/var/taken": Placed})
+	g.requireContent("var/both/a", "store")
+	g.requireStates(nil)
+}
+
+// TestApplyTellsUsers names those who have the old place open: with data that
+// was copied, and with the same data in both places.
+func TestApplyTellsUsers(t *testing.T) {
+	g := newGround(t, directory("/var/moved"), directory("/var/same"))
+	g.tree("file var/moved/a 0644 0:0 x", "file var/same/a 0644 0:0 x", "file persist/var/same/a 0644 0:0 x")
+	for _, name := range []string{"moved", "same"} {
+		startIn(t, g.path("var/"+name))
+	}
+	results := g.requireStates(map[string]State{"/var/moved": Kept, "/var/same": Placed})
+	for p, r := range results {
+		if len(r.Users) != 1 || len(r.Users[0].PIDs) != 1 {
+			t.Errorf("%s: users %+v, want the one process that is at work in it", p, r.Users)
+		}
+	}
+}
+
+// startIn starts a process that is at work in a directory until the test ends.
+func startIn(t *testing.T, dir string) {
+	t.Helper()
+	cmd := exec.Command("sleep", "infinity")
+	cmd.Dir = dir
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
+// TestApplyRefuses leaves what is hostile, or would be hidden, as it is; the
+// other entries come into place.
+func TestApplyRefuses(t *testing.T) {
+	g := newGround(t, directory("/link/x"), directory("/over"), directory("/covered"), file("/etc/pipe", config.Bind), directory("/good"))
+	g.tree("link link persist", "dir over/inner", "dir covered", "fifo etc/pipe", "file over/a 0644 0:0 live")
+	mountTmpfs(t, g.path("over/inner"), "")
+	mountTmpfs(t, g.path("covered"), "")
+	before := testenv.Fingerprint(t, g.path("over"))
+	results := g.requireStates(map[string]State{"/link/x": Refused, "/over": Refused, "/covered": Refused, "/etc/pipe": Refused, "/good": Placed})
+	for _, p := range []string{"/over", "/covered"} {
+		if !strings.Contains(results[p].Reason, "would be hidden") {
+			t.Errorf("%s: %s", p, results[p].Reason)
+		}
+	}
+	if diff := before.Diff(testenv.Fingerprint(t, g.path("over"))); diff != "" {
+		t.Errorf("changed:\n%s", diff)
+	}
+	g.requireMissing("persist/x")
+	g.requireSame("good", "persist/good", true)
+}
+
+func TestRemoved(t *testing.T) {
+	g := newGround(t, directory("/var/a"), directory("/var/b"), directory("/var/gone"))
+	g.tree("dir var/a", "dir var/b")
+	report := g.machine.Root.Mount()
+	g.machine.Root.Stores[0].Entries = []config.Entry{{Path: "/var/a", Directory: true, How: config.Bind}}
+	before := append(slices.Clone(report.Entries), report.Entries[1], mounts.EntryResult{Path: "/var/never", Store: "/persist", How: config.Bind, Directory: true})
+	var got []string
+	for _, e := range g.machine.Removed(before) {
+		got = append(got, e.Path)
+	}
+	if !slices.Equal(got, []string{"/var/b", "/var/gone"}) {
+		t.Errorf("removed: %q", got)
+	}
+	g.requireStates(nil)
+	g.requireSame("var/b", "persist/var/b", true) // it stays
+}
+
+func TestWhy(t *testing.T) {
+	g := newGround(t, directory("/var/outer"), file("/etc/id", config.Sync))
+	g.tree("dir var/outer/x", "dir other", "dir var/lost", "file etc/id", "link link var")
+	mountTmpfs(t, g.path("other"), "")
+	g.tree("file other/f")
+	for p, want := range map[string]Fate{
+		"/var/outer": FateKept, "/var/outer/x": FateKept, "/var/outer/none": FateKept, "/etc/id": FateKept, "/etc/id/x": FateUnknown,
+		"/var": FateLost, "/var/lost": FateLost, "/var/outerx": FateMissing, "/none/x": FateMissing, "/other": FateStays, "/other/f": FateStays,
+		"/persist": FateStore, "/persist/var/outer": FateStore, "/link/lost": FateUnknown, "/": FateLost,
+	} {
+		fate, by, reason := g.machine.Why(p)
+		if fate != want || (by != nil) != (fate == FateKept) || (reason == "") != (fate == FateKept || fate == FateLost || fate == FateMissing) {
+			t.Errorf("%s: %s by %v (%s), want %s", p, fate, by, reason, want)
+		}
+	}
+}
