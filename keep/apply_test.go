@@ -178,6 +178,10 @@ func TestWhy(t *testing.T) {
 	g.tree("dir var/outer/x", "dir other", "dir var/lost", "file etc/id", "link link var")
 	mountTmpfs(t, g.path("other"), "")
 	g.tree("file other/f")
+	if fate, by, reason := g.machine.Why("/var/outer/x"); fate != FateLost || by == nil || !strings.Contains(reason, "not in place") {
+		t.Errorf("before it is in place: %s by %v (%s)", fate, by, reason)
+	}
+	g.apply()
 	for p, want := range map[string]Fate{
 		"/var/outer": FateKept, "/var/outer/x": FateKept, "/var/outer/none": FateKept, "/etc/id": FateKept, "/etc/id/x": FateUnknown,
 		"/var": FateLost, "/var/lost": FateLost, "/var/outerx": FateMissing, "/none/x": FateMissing, "/other": FateStays, "/other/f": FateStays,

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -25,7 +26,8 @@ const (
 )
 
 // Why says what becomes of a clean absolute path, by which entry of which
-// store if one keeps it, or for what reason.
+// store if one keeps it, or for what reason. What lies in the place of an entry
+// that is not in place is lost, unless the next boot can adopt it.
 func (m *Machine) Why(p string) (fate Fate, by *mounts.Item, reason string) {
 	for i := range m.Root.Stores {
 		if store := m.Root.Stores[i].Path; within(p, store) {
@@ -38,6 +40,9 @@ func (m *Machine) Why(p string) (fate Fate, by *mounts.Item, reason string) {
 		}
 	}
 	if by != nil {
+		if now := m.alone(by.Entry, by.Store.Path).Check().Entries[0]; !now.OK() {
+			return FateLost, by, format.Sprintf("the entry %s of %s is not in place: %s", by.Entry.Path, by.Store.Path, now.Reason)
+		}
 		return FateKept, by, ""
 	}
 	if p == "/" {

@@ -105,6 +105,8 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 		}
 	}
 	switch {
+	case e.Fate == keep.FateLost && by != nil:
+		e.Next = "ebb apply"
 	case e.Fate == keep.FateLost:
 		e.Next = "ebb keep " + shellQuote(p)
 	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
@@ -145,7 +147,7 @@ func (i *invocation) printExplained(e *explained) {
 		keep.FateKept:    p.good("kept") + " by the entry " + showText(e.Entry) + " of " + showText(e.Store),
 		keep.FateStore:   p.good("kept"),
 		keep.FateStays:   p.good("stays"),
-		keep.FateLost:    p.bad("lost") + " at the next boot: no entry keeps it",
+		keep.FateLost:    p.bad("lost") + " with the root, which is archived",
 		keep.FateMissing: p.bad("missing") + ": there is no such file now",
 		keep.FateUnknown: p.bad("unknown"),
 	}[e.Fate]
