@@ -27,8 +27,10 @@ func TestApply(t *testing.T) {
 	next := document(standardRoot, nextStores)
 	m.Shell("cat > /run/next.json <<'end'\n" + next + "\nend\n")
 
-	want := map[string]keep.State{"/var/lib/app": keep.Planned, "/home/gabriel/docs": keep.Planned, "/var/lib/new": keep.Planned,
-		"/etc/app.conf": keep.Planned, "/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict}
+	want := map[string]keep.State{
+		"/var/lib/app": keep.Planned, "/home/gabriel/docs": keep.Planned, "/var/lib/new": keep.Planned,
+		"/etc/app.conf": keep.Planned, "/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict,
+	}
 	m.wantApplied(want, "--dry-run")
 	if m.Try("test", "-e", "/persist/var/lib/app").Status == 0 {
 		t.Error("the dry run has copied something")
