@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/mounts"
@@ -175,20 +177,27 @@ func TestRemoved(t *testing.T) {
 
 func TestWhy(t *testing.T) {
 	g := newGround(t, directory("/var/outer"), file("/etc/id", config.Sync))
-	g.tree("dir var/outer/x", "dir other", "dir var/lost", "file etc/id", "link link var")
+	g.tree("dir var/outer/x", "dir var/outer/tmp", "dir other", "dir var/lost", "file etc/id", "link link var")
 	mountTmpfs(t, g.path("other"), "")
 	g.tree("file other/f")
 	if fate, by, reason := g.machine.Why("/var/outer/x"); fate != FateLost || by == nil || !strings.Contains(reason, "not in place") {
 		t.Errorf("before it is in place: %s by %v (%s)", fate, by, reason)
 	}
 	g.apply()
+	mountTmpfs(t, g.path("var/outer/tmp"), "")
+	g.tree("file var/outer/tmp/f", "dir ext")
+	if err := unix.Mount("proc", g.path("ext"), "proc", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(g.path("ext"), unix.MNT_DETACH) })
 	for p, want := range map[string]Fate{
 		"/var/outer": FateKept, "/var/outer/x": FateKept, "/var/outer/none": FateKept, "/etc/id": FateKept, "/etc/id/x": FateUnknown,
-		"/var": FateLost, "/var/lost": FateLost, "/var/outerx": FateMissing, "/none/x": FateMissing, "/other": FateStays, "/other/f": FateStays,
+		"/var": FateLost, "/var/lost": FateLost, "/var/outerx": FateMissing, "/none/x": FateMissing, "/other": FateLost, "/other/f": FateLost,
+		"/ext": FateStays, "/ext/self": FateStays, "/var/outer/tmp/f": FateLost, "/link": FateLost,
 		"/persist": FateStore, "/persist/var/outer": FateStore, "/link/lost": FateUnknown, "/": FateLost,
 	} {
 		fate, by, reason := g.machine.Why(p)
-		if fate != want || (by != nil) != (fate == FateKept) || (reason == "") != (fate == FateKept || fate == FateLost || fate == FateMissing) {
+		if fate != want || (by != nil) != (fate == FateKept) || fate == FateKept && reason != "" || (fate == FateStays || fate == FateStore || fate == FateUnknown) && reason == "" {
 			t.Errorf("%s: %s by %v (%s), want %s", p, fate, by, reason, want)
 		}
 	}

@@ -3,6 +3,7 @@ package keep
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -43,29 +44,64 @@ func (m *Machine) Why(p string) (fate Fate, by *mounts.Item, reason string) {
 		if now := m.alone(by.Entry, by.Store.Path).Check().Entries[0]; !now.OK() {
 			return FateLost, by, format.Sprintf("the entry %s of %s is not in place: %s", by.Entry.Path, by.Store.Path, now.Reason)
 		}
-		return FateKept, by, ""
 	}
-	if p == "/" {
-		return FateLost, nil, ""
-	}
-	fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(p, "/"), unix.O_PATH)
-	if errors.Is(err, fs.ErrNotExist) {
+	on, err := m.mountOf(p)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && by == nil:
 		return FateMissing, nil, ""
-	}
-	var status sys.Status
-	if err == nil {
-		defer unix.Close(fd)
-		status, err = sys.Stat(fd)
-	}
-	var table []mounts.MountInfo
-	if err == nil {
-		table, err = mounts.ReadMountInfo()
-	}
-	if err != nil {
+	case err != nil && by == nil:
 		return FateUnknown, nil, err.Error()
-	}
-	if err := m.guardMount(&status, &Result{Path: p, Store: "/"}, table); err != nil {
-		return FateStays, nil, err.Error()
+	case err != nil, by != nil && !within(on.MountPoint, m.seen(by.Entry.Path)), by != nil && on.MountPoint == m.seen(by.Entry.Path):
+		return FateKept, by, ""
+	case on.Type == "tmpfs" || on.Type == "ramfs":
+		if by != nil || on.MountPoint != m.Root.Dir {
+			return FateLost, nil, "it lies in memory, on " + on.MountPoint
+		}
+	case on.MountPoint != m.Root.Dir && !m.isEphemeral(on.MountPoint):
+		return FateStays, nil, format.Sprintf("it lies on another file system, %s on %s", on.Type, on.MountPoint)
 	}
 	return FateLost, nil, ""
+}
+
+// isEphemeral reports whether each boot makes what is mounted there fresh.
+func (m *Machine) isEphemeral(mountPoint string) bool {
+	for _, dir := range m.Ephemeral {
+		if mountPoint == m.seen(dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// mountOf finds the mount that a path lies on. A link that the path ends in is
+// not followed.
+func (m *Machine) mountOf(p string) (on mounts.MountInfo, err error) {
+	dir, name := path.Split(p)
+	parent, err := unix.FcntlInt(uintptr(m.Root.Fd), unix.F_DUPFD_CLOEXEC, 0)
+	if dir != "/" && err == nil {
+		unix.Close(parent)
+		parent, err = sys.OpenBeneath(m.Root.Fd, strings.Trim(dir, "/"), unix.O_PATH|unix.O_DIRECTORY)
+	}
+	if err != nil {
+		return on, err
+	}
+	defer unix.Close(parent)
+	fd := parent
+	if name != "" {
+		if fd, err = sys.OpenComponent(parent, name, unix.O_PATH); err != nil {
+			return on, err
+		}
+		defer unix.Close(fd)
+	}
+	status, err := sys.Stat(fd)
+	if err != nil {
+		return on, err
+	}
+	table, err := mounts.ReadMountInfo()
+	for i := range table {
+		if table[i].ID == status.MountID {
+			return table[i], nil
+		}
+	}
+	return on, errors.Join(err, format.Errorf("mount %d, which it lies on, is not in mountinfo", status.MountID))
 }

@@ -96,6 +96,12 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 	if fate == keep.FateLost && cfg.Root.Kind == config.KindNone {
 		e.Fate, e.Reason = keep.FateStays, "ebb does not make this root fresh (kind none)"
 	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlink(path.Join(root, p), buf)
+	isLink := err == nil
+	if isLink && e.Fate == keep.FateLost && strings.HasPrefix(string(buf[:n]), "/nix/store/") {
+		e.Fate, e.Reason = keep.FateStays, "a link into the Nix store, which activation makes anew"
+	}
 	if c := known.Lookup(p); c != nil {
 		e.What, e.Class = c.What, c.Class
 	}
@@ -105,9 +111,9 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 		}
 	}
 	switch {
-	case e.Fate == keep.FateLost && by != nil:
+	case e.Fate == keep.FateLost && by != nil && by.Entry.Path == p:
 		e.Next = "ebb apply"
-	case e.Fate == keep.FateLost:
+	case e.Fate == keep.FateLost && e.Reason == "" && !isLink:
 		e.Next = "ebb keep " + shellQuote(p)
 	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
 		e.Next = format.Sprintf("ebb restore --from %d %s", e.Roots[0].Roots[0], shellQuote(p))
@@ -147,7 +153,7 @@ func (i *invocation) printExplained(e *explained) {
 		keep.FateKept:    p.good("kept") + " by the entry " + showText(e.Entry) + " of " + showText(e.Store),
 		keep.FateStore:   p.good("kept"),
 		keep.FateStays:   p.good("stays"),
-		keep.FateLost:    p.bad("lost") + " with the root, which is archived",
+		keep.FateLost:    p.bad("lost") + " at the next boot",
 		keep.FateMissing: p.bad("missing") + ": there is no such file now",
 		keep.FateUnknown: p.bad("unknown"),
 	}[e.Fate]
