@@ -14,7 +14,7 @@ import (
 func (m *Machine) Apply(tell func(*Result)) (results []*Result) {
 	report := m.Root.Check()
 	for n, item := range mounts.Order(m.Root.Stores) {
-		if report.Entries[n].OK() {
+		if report.Entries[n].OK() && !m.isOnlyLive(&item) {
 			continue
 		}
 		r := &Result{
@@ -27,6 +27,17 @@ func (m *Machine) Apply(tell func(*Result)) (results []*Result) {
 		results = append(results, r)
 	}
 	return results
+}
+
+// isOnlyLive reports whether a sync file is there of which the store has no
+// copy yet, and nothing is mounted on it, as on /etc/machine-id before its time.
+func (m *Machine) isOnlyLive(item *mounts.Item) bool {
+	if item.Entry.How != config.Sync {
+		return false
+	}
+	both := m.alone(item.Entry, item.Store.Path).Compare(func(*config.Entry) bool { return true })[0]
+	on, err := m.mountOf(item.Entry.Path)
+	return err == nil && both.Err == nil && both.Holds && !both.Source && on.MountPoint != m.seen(item.Entry.Path)
 }
 
 func (m *Machine) apply(r *Result) {

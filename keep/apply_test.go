@@ -65,7 +65,7 @@ func TestApply(t *testing.T) {
 	g.machine.DryRun = true
 	g.requireStates(map[string]State{
 		"/var/moved": Planned, "/var/new": Planned, "/var/stored": Planned, "/var/empty": Planned, "/var/same": Planned, "/var/both": Conflict,
-		"/etc/id": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
+		"/etc/id": Planned, "/etc/sync": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
 	})
 	if diff := before.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
 		t.Errorf("a dry run changed:\n%s", diff)
@@ -73,7 +73,7 @@ func TestApply(t *testing.T) {
 	g.machine.DryRun = false
 	results := g.requireStates(map[string]State{
 		"/var/moved": Kept, "/var/new": Placed, "/var/stored": Placed, "/var/empty": Placed, "/var/same": Placed, "/var/both": Conflict,
-		"/etc/id": Kept, "/etc/synced": Placed, "/var/link": Placed, "/var/taken": Refused,
+		"/etc/id": Kept, "/etc/sync": Kept, "/etc/synced": Placed, "/var/link": Placed, "/var/taken": Refused,
 	})
 	for _, p := range []string{"moved", "new", "stored", "empty", "same"} {
 		g.requireSame("var/"+p, "persist/var/"+p, true)
@@ -88,6 +88,7 @@ func TestApply(t *testing.T) {
 	g.requireContent("persist/var/both/a", "store")
 	g.requireContent("var/taken/a", "live")
 	g.requireContent("etc/synced", "store")
+	g.requireContent("persist/etc/sync", "live")
 	both := results["/var/both"]
 	if both.Differs == nil || both.Differs.Changed != 1 || len(both.WayOut) != 2 || !strings.HasSuffix(both.WayOut[0], "ebb apply   # to take what the store has") {
 		t.Errorf("conflict: %+v", both)

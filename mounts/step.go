@@ -15,6 +15,7 @@ const (
 	MakeLink      Verb = "linking"
 	CopyIn        Verb = "copying"
 	CopyBack      Verb = "copying back"
+	KeepBeside    Verb = "keeping the older one as"
 	SetOwner      Verb = "giving"
 	RemoveStale   Verb = "removing what a killed run left behind"
 	WriteUtab     Verb = "noting mount options in"

@@ -39,8 +39,19 @@ func (p *placing) copyIn() error {
 		p.result.State = Waiting
 		return nil
 	}
+	return p.replaceTarget()
+}
+
+// replaceTarget puts a copy of the source in the place of the target.
+func (p *placing) replaceTarget() error {
 	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.result.Source}
-	return p.act(step, func() error { return replace(&p.source, &p.target) })
+	return p.act(step, func() error {
+		if err := replace(&p.source, &p.target); err != nil {
+			return err
+		}
+		agree(p.source.fd, &p.source.status)
+		return nil
+	})
 }
 
 func (p *placing) targetStays() (bool, error) {
@@ -49,9 +60,15 @@ func (p *placing) targetStays() (bool, error) {
 		return false, err
 	}
 	if !same && !isNewer(&p.target.status, &p.source.status) {
+		if _, changed := p.changedSides(); changed {
+			return false, p.keepBeside(&p.target)
+		}
 		return false, nil
 	}
 	p.result.State = Already
+	if same && !p.run.dry {
+		agree(p.source.fd, &p.source.status)
+	}
 	if !same {
 		p.result.Reason = "it was written later than the copy in the store, left alone"
 	}

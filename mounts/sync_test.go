@@ -58,7 +58,8 @@ func TestSyncIn(t *testing.T) {
 	g.requireMissing("persist/etc/x/none")
 	g.requireStat("persist/etc/x", "dir 0755")
 	all := testenv.Fingerprint(t, g.dir)
-	if all["etc/a"] != all["persist/etc/a"] {
+	source, noted, _ := strings.Cut(all["persist/etc/a"], " trusted.ebb.agreed=")
+	if _, rest, _ := strings.Cut(noted, `" `); all["etc/a"] != source+" "+rest || noted == "" {
 		t.Errorf("%s\nbecame %s", all["persist/etc/a"], all["etc/a"])
 	}
 	g.mount()
@@ -106,6 +107,83 @@ func TestSyncBack(t *testing.T) {
 	if results := g.syncBack("/etc/mode"); len(results) != 1 {
 		t.Errorf("asked for one: %v", results)
 	}
+}
+
+// TestSyncBothSides changes one side or both after they agreed: nothing that
+// anybody wrote is lost.
+func TestSyncBothSides(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		source, target int // when it was changed, in seconds from now; 0: not
+		byRename       bool
+		want, kept     string
+	}{
+		{name: "target", target: 100, want: "target"},
+		{name: "target, with a clock that lies", target: -100000, want: "target"},
+		{name: "source", source: 100, want: "source"},
+		{name: "source, by rename", source: 100, byRename: true, want: "source", kept: "first"}, // nobody knows that the target did not change
+		{name: "both, target last", source: 50, target: 100, want: "target", kept: "source"},
+		{name: "both, source last", source: 100, target: 50, want: "source", kept: "target"},
+		{name: "both, source last, by rename", source: 100, target: 50, byRename: true, want: "source", kept: "target"},
+		{name: "neither", want: "first"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newGround(t)
+			g.tree("file persist/etc/f 0644 0:0 first")
+			g.entries(synced("/etc/f"))
+			g.mount()
+			g.change("persist/etc/f", "source", c.source, c.byRename)
+			g.change("etc/f", "target", c.target, true) // as programs do
+			results := g.syncBack()
+			if c.kept != "" && len(results["/etc/f"].Notes) != 1 {
+				t.Errorf("nothing is said: %+v", results["/etc/f"])
+			}
+			kept := g.conflicts()
+			for range 2 { // a further run finds them in agreement
+				g.requireContent("persist/etc/f", c.want)
+				g.requireContent("etc/f", c.want)
+				if kept = g.conflicts(); (c.kept == "") != (len(kept) == 0) || len(kept) > 1 {
+					t.Errorf("beside the source are %q", kept)
+				}
+				g.requireState(g.syncBack(), "/etc/f", Already)
+			}
+			for _, name := range kept {
+				g.requireContent("persist/etc/"+name, c.kept)
+			}
+		})
+	}
+}
+
+// change gives a file other contents, unless the time is 0.
+func (g *ground) change(rel, content string, seconds int, byRename bool) {
+	g.t.Helper()
+	if seconds == 0 {
+		return
+	}
+	if byRename {
+		g.write(rel+".new", content)
+		if err := os.Rename(g.path(rel+".new"), g.path(rel)); err != nil {
+			g.t.Fatal(err)
+		}
+	} else {
+		g.write(rel, content)
+	}
+	g.setTime(rel, seconds)
+}
+
+// conflicts lists what is beside the source.
+func (g *ground) conflicts() (names []string) {
+	g.t.Helper()
+	all, err := os.ReadDir(g.path("persist/etc"))
+	for _, entry := range all {
+		if entry.Name() != "f" {
+			names = append(names, entry.Name())
+		}
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return names
 }
 
 func TestSyncOverMount(t *testing.T) {

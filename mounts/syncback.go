@@ -18,7 +18,9 @@ const copyBackTries = 3
 // SyncBack copies the targets of sync entries into the store where they differ
 // from what is there, durably: all such entries, or those of the given paths.
 //
-// A target that is missing changes nothing in the store. One that something is
+// Where the source was changed since the two last agreed it goes to the target
+// instead; where both were, the newer one counts, and the other is kept beside
+// the source. A target that is missing changes nothing in the store. One that something is
 // mounted on is not settled yet: systemd mounts a file in /run on
 // /etc/machine-id until the id can be written to the disk
 // (systemd-machine-id-commit.service(8)).
@@ -59,7 +61,15 @@ func (p *placing) copyBack() error {
 		}
 		if same {
 			p.result.State = Already
+			if !p.run.dry {
+				agree(p.source.fd, &p.source.status)
+			}
 			return nil
+		}
+		if sourceWins, err := p.settleBoth(); err != nil {
+			return err
+		} else if sourceWins {
+			return p.replaceTarget()
 		}
 	}
 	if err := p.makeParents(&p.source, &p.target); err != nil {
@@ -92,6 +102,7 @@ func (p *placing) replaceSource() error {
 }
 
 func (p *placing) commit(fd int) error {
+	agree(fd, &p.target.status)
 	if err := unix.Fsync(fd); err != nil {
 		return format.Errorf("fsync: %w", err)
 	}

@@ -84,6 +84,9 @@ func (i *invocation) logSync(report mounts.Report) (failed int) {
 			failed++
 			i.log.Log(kmsg.Failure, "sync: %s was not copied back: %s", e.Path, e.Reason)
 		}
+		for _, note := range e.Notes {
+			i.log.Log(kmsg.Refusal, "sync: %s: %s", e.Path, note)
+		}
 	}
 	for _, note := range report.Notes {
 		i.log.Log(kmsg.Refusal, "sync: %s", note)

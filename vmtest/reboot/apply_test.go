@@ -29,14 +29,14 @@ func TestApply(t *testing.T) {
 
 	want := map[string]keep.State{
 		"/var/lib/app": keep.Planned, "/home/gabriel/docs": keep.Planned, "/var/lib/new": keep.Planned,
-		"/etc/app.conf": keep.Planned, "/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict,
+		"/etc/app.conf": keep.Planned, "/etc/clock": keep.Planned, "/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict,
 	}
 	m.wantApplied(want, "--dry-run")
 	if m.Try("test", "-e", "/persist/var/lib/app").Status == 0 {
 		t.Error("the dry run has copied something")
 	}
 	want["/var/lib/new"] = keep.Placed
-	for _, p := range []string{"/var/lib/app", "/home/gabriel/docs", "/etc/app.conf"} {
+	for _, p := range []string{"/var/lib/app", "/home/gabriel/docs", "/etc/app.conf", "/etc/clock"} {
 		want[p] = keep.Kept
 	}
 	results := m.wantApplied(want)
@@ -62,7 +62,7 @@ func TestApply(t *testing.T) {
 	if after := m.Shell(describeAdopted); after != before {
 		t.Errorf("after a boot there was\n%s\nand is\n%s", before, after)
 	}
-	m.wantAdopted("/etc/clock", "/etc/app.key")
+	m.wantAdopted("/etc/app.key")
 	m.want("later", "cat", "/var/lib/new/file")
 	m.want("store", "cat", "/var/lib/both/file")
 	m.want("data", "cat", "/persist/srv/data/file")

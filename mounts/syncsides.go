@@ -1,0 +1,97 @@
+package mounts
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
+
+// agreedXattr notes on the source of a sync entry what it was when it and the
+// target last had the same contents. What replaces the source, or writes to
+// it, loses the note or does not fit it. Where a store cannot have it (vfat),
+// nobody but ebb is taken to write there.
+const agreedXattr = "trusted.ebb.agreed"
+
+// stamp tells one state of a file from another: copies have the times of what
+// they are copies of.
+func stamp(s *sys.Status) string {
+	return format.Sprintf("%d.%09d %d", s.Mtime.Sec, s.Mtime.Nsec, s.Size)
+}
+
+// agree makes the note on the source, open as fd. It is best effort: at worst
+// both sides count as changed the next time that they differ, and both are kept.
+func agree(fd int, s *sys.Status) {
+	path, want := sys.DescriptorPath(fd), stamp(s)
+	buf := make([]byte, 64)
+	if n, err := unix.Getxattr(path, agreedXattr, buf); err == nil && string(buf[:n]) == want {
+		return
+	}
+	_ = unix.Setxattr(path, agreedXattr, []byte(want), 0)
+}
+
+// changedSides says which sides are not what they were when they last agreed.
+func (p *placing) changedSides() (source, target bool) {
+	buf := make([]byte, 64)
+	n, err := unix.Getxattr(sys.DescriptorPath(p.source.fd), agreedXattr, buf)
+	if errors.Is(err, unix.ENOTSUP) {
+		return false, true
+	}
+	agreed := string(buf[:max(n, 0)])
+	return agreed != stamp(&p.source.status), agreed != stamp(&p.target.status)
+}
+
+// settleBoth decides between two sides that differ. When the source was
+// changed, too, the newer one counts, and the other is kept beside the source.
+func (p *placing) settleBoth() (sourceWins bool, err error) {
+	source, target := p.changedSides()
+	if !source {
+		return false, nil
+	}
+	sourceWins = !target || isNewer(&p.source.status, &p.target.status)
+	if !target {
+		return sourceWins, nil
+	}
+	loser := &p.source
+	if sourceWins {
+		loser = &p.target
+	}
+	return sourceWins, p.keepBeside(loser)
+}
+
+// mostConflicts bounds how many files are kept beside one source.
+const mostConflicts = 100
+
+// keepBeside copies a side to a new name beside the source, durably.
+func (p *placing) keepBeside(loser *side) error {
+	s := &p.source
+	at := loser.status.Mtime
+	base := format.Sprintf("%s.ebb-conflict-%d", s.name, at.Sec)
+	step := Step{Verb: KeepBeside, Path: join(p.item.Store.Path+s.dir, base), From: loser.path()}
+	return p.act(step, func() error {
+		fd, err := copyBeside(loser.fd, s)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := unix.Fsync(fd); err != nil {
+			return format.Errorf("fsync: %w", err)
+		}
+		dir, name := s.trail.fd(), base
+		for n := 1; ; n++ {
+			err = sys.RenameNoReplace(dir, sys.TemporaryName(s.name), dir, name)
+			if !errors.Is(err, unix.EEXIST) || n == mostConflicts {
+				break
+			}
+			name = format.Sprintf("%s-%d", base, n)
+		}
+		if err != nil {
+			return errors.Join(err, copytree.Remove(dir, sys.TemporaryName(s.name)))
+		}
+		p.note(format.Sprintf("the file was changed here and in the store: the newer one counts, the other is kept as %s", quotePath(name)))
+		return sys.SyncDirectory(dir)
+	})
+}
