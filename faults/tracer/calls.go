@@ -61,6 +61,7 @@ var counted = map[uint64]call{
 	unix.SYS_FGETXATTR:         {name: "fgetxattr", arguments: "fp"},
 	unix.SYS_LLISTXATTR:        {name: "llistxattr", arguments: "p"},
 	unix.SYS_FLISTXATTR:        {name: "flistxattr", arguments: "f"},
+	unix.SYS_SETXATTR:          {name: "setxattr", arguments: "pp"},
 	unix.SYS_LSETXATTR:         {name: "lsetxattr", arguments: "pp"},
 	unix.SYS_FSETXATTR:         {name: "fsetxattr", arguments: "fp"},
 	unix.SYS_FREMOVEXATTR:      {name: "fremovexattr", arguments: "fp"},
@@ -113,7 +114,7 @@ var runtimeOnly = map[uint64]string{
 var changing = map[string]bool{
 	"write": true, "pwrite64": true, "mkdir": true, "mkdirat": true, "mknodat": true, "symlinkat": true, "linkat": true,
 	"unlinkat": true, "renameat": true, "renameat2": true, "ftruncate": true, "copy_file_range": true, "fchown": true,
-	"fchownat": true, "fchmod": true, "fchmodat": true, "utimensat": true, "lsetxattr": true, "fsetxattr": true,
+	"fchownat": true, "fchmod": true, "fchmodat": true, "utimensat": true, "setxattr": true, "lsetxattr": true, "fsetxattr": true,
 	"fremovexattr": true, "fsync": true, "fdatasync": true, "syncfs": true, "flock": true, "ioctl": true, "mount": true,
 	"umount2": true, "open_tree": true, "move_mount": true, "mount_setattr": true, "fsconfig": true, "fsmount": true,
 	"sendmsg": true,

@@ -131,6 +131,9 @@ func hashFile(path string) (string, error) {
 	return fmt.Sprintf("%x", hash.Sum(nil)[:8]), nil
 }
 
+// agreedXattr is what ebb notes on the sources of sync entries, beside the data.
+const agreedXattr = "trusted.ebb.agreed"
+
 // describeAttributes lists extended attributes, ACLs among them.
 func describeAttributes(path string) (string, error) {
 	names, err := readGrowing(func(buffer []byte) (int, error) { return unix.Llistxattr(path, buffer) })
@@ -142,7 +145,7 @@ func describeAttributes(path string) (string, error) {
 	}
 	var text strings.Builder
 	for _, name := range slices.Sorted(strings.SplitSeq(strings.TrimSuffix(string(names), "\x00"), "\x00")) {
-		if name == "" {
+		if name == "" || name == agreedXattr {
 			continue
 		}
 		value, err := readGrowing(func(buffer []byte) (int, error) { return unix.Lgetxattr(path, name, buffer) })
