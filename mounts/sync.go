@@ -39,11 +39,6 @@ func (p *placing) copyIn() error {
 		p.result.State = Waiting
 		return nil
 	}
-	return p.replaceTarget()
-}
-
-// replaceTarget puts a copy of the source in the place of the target.
-func (p *placing) replaceTarget() error {
 	step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.result.Source}
 	return p.act(step, func() error {
 		if err := replace(&p.source, &p.target); err != nil {

@@ -69,7 +69,8 @@ func (p *placing) copyBack() error {
 		if sourceWins, err := p.settleBoth(); err != nil {
 			return err
 		} else if sourceWins {
-			return p.replaceTarget()
+			step := Step{Verb: CopyIn, Path: p.item.Entry.Path, From: p.result.Source}
+			return p.act(step, p.takeSource)
 		}
 	}
 	if err := p.makeParents(&p.source, &p.target); err != nil {

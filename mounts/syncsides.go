@@ -12,8 +12,9 @@ import (
 
 // agreedXattr notes on the source of a sync entry what it was when it and the
 // target last had the same contents. What replaces the source, or writes to
-// it, loses the note or does not fit it. Where a store cannot have it (vfat),
-// nobody but ebb is taken to write there.
+// it, loses the note or does not fit it; what brings back an old source with its
+// times and this note cannot be told from it. Where there can be no note (vfat,
+// a user namespace), nobody but ebb is taken to write to the store.
 const agreedXattr = "trusted.ebb.agreed"
 
 // stamp tells one state of a file from another: copies have the times of what
@@ -37,7 +38,11 @@ func agree(fd int, s *sys.Status) {
 func (p *placing) changedSides() (source, target bool) {
 	buf := make([]byte, 64)
 	n, err := unix.Getxattr(sys.DescriptorPath(p.source.fd), agreedXattr, buf)
-	if errors.Is(err, unix.ENOTSUP) {
+	if errors.Is(err, unix.ENODATA) && !p.run.dry {
+		// Where no note can be made, its absence says nothing.
+		err = unix.Setxattr(sys.DescriptorPath(p.source.fd), agreedXattr, []byte("none"), 0)
+	}
+	if err != nil {
 		return false, true
 	}
 	agreed := string(buf[:max(n, 0)])
@@ -62,7 +67,26 @@ func (p *placing) settleBoth() (sourceWins bool, err error) {
 	return sourceWins, p.keepBeside(loser)
 }
 
-// mostConflicts bounds how many files are kept beside one source.
+// takeSource puts a copy of the source in the place of the target, unless that
+// was changed meanwhile: then both are looked at again later.
+func (p *placing) takeSource() error {
+	fd, err := copyBeside(p.source.fd, &p.target)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if changed, err := p.targetChanged(); err != nil || changed {
+		p.result.State, p.result.Reason = Unsettled, "it changes while it is replaced"
+		return errors.Join(err, sys.Remove(p.target.trail.fd(), sys.TemporaryName(p.target.name)))
+	}
+	if err := renameInto(fd, &p.target); err != nil {
+		return err
+	}
+	agree(p.source.fd, &p.source.status)
+	return nil
+}
+
+// mostConflicts bounds how many files of one second are kept beside one source.
 const mostConflicts = 100
 
 // keepBeside copies a side to a new name beside the source, durably.

@@ -219,7 +219,11 @@ func (w *watcher) event(watch int32, mask uint32, name string) {
 	}
 }
 
-// copyDue copies back what is due. What is not settled is due again soon.
+// failRetry is when a copy that failed is tried again, as in a full store.
+const failRetry = time.Minute
+
+// copyDue copies back what is due. What is not settled is due again soon, and
+// what failed a while later.
 func (w *watcher) copyDue() {
 	now := time.Now()
 	var paths []string
@@ -234,8 +238,11 @@ func (w *watcher) copyDue() {
 	}
 	result := w.root.SyncBack(paths...)
 	for i := range result.Entries {
-		if result.Entries[i].State == Unsettled {
+		switch result.Entries[i].State {
+		case Unsettled:
 			w.due[result.Entries[i].Path] = now.Add(watchRetry)
+		case Failed:
+			w.due[result.Entries[i].Path] = now.Add(failRetry)
 		}
 	}
 	w.report(result)
