@@ -39,8 +39,7 @@ func withDirectory(m *testing.M) int {
 // build builds ebb once, as "make build" does.
 var build = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(os.Getenv(binaryVariable), "ebb")
-	command := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid=", "-o", path, "../cmd/ebb")
-	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	command := exec.Command("../scripts/build", path)
 	output, err := command.CombinedOutput()
 	if err != nil {
 		err = errors.Join(err, errors.New(string(output)))

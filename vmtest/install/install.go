@@ -6,7 +6,10 @@ package install
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
@@ -15,10 +18,20 @@ import (
 	"github.com/ebb-nix/ebb/vmtest/files"
 )
 
-// Build makes the binary in dir, with the flags of "make build", and returns
-// its path.
+// Build makes the binary in dir, as "make build" does, and returns its path. The
+// same source makes the same binary, whatever git calls it.
 func Build(ctx context.Context, dir string) (string, error) {
-	return vmtest.Compile(ctx, "github.com/ebb-nix/ebb/cmd/ebb", dir, "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=4")
+	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/ebb-nix/ebb").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the source of ebb: %w", err)
+	}
+	binary := filepath.Join(dir, "ebb")
+	build := exec.CommandContext(ctx, filepath.Join(strings.TrimSpace(string(module)), "scripts/build"), binary)
+	build.Env = append(os.Environ(), "EBB_VERSION=test", "GOOS=linux", "GOARCH=amd64")
+	if output, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build ebb: %w: %s", err, output)
+	}
+	return binary, nil
 }
 
 // Ebb returns what the initrd and the running system of a machine have of ebb
