@@ -324,6 +324,17 @@ in
       description = "Patterns, in the manner of {file}`.gitignore`, of what does not matter when it is lost, so that it is not listed as such.";
     };
 
+    applyOnSwitch = mkOption {
+      type = types.bool;
+      default = true;
+      example = false;
+      description = ''
+        Whether a switch to a configuration with new entries brings them into place at once
+        (`ebb apply`), before services are restarted. What is no longer declared stays until the
+        next boot. A failure never fails the switch.
+      '';
+    };
+
     diff = {
       timer = mkOption {
         type = types.bool;

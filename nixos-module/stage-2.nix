@@ -30,6 +30,12 @@ let
     ExecStartPost=-${cfg.package}/bin/ebb sync /etc/adjtime
   '';
 
+  # A system that was booted without ebb has nothing in place yet.
+  bootedWithEbb.unitConfig.ConditionPathExists = [
+    "|!/run/booted-system"
+    "|/run/booted-system/sw/bin/ebb"
+  ];
+
   # Stores have a trash, whatever the kind of the root.
   prunes = cfg.root.prune;
 in
@@ -60,6 +66,7 @@ in
         "ebb-status.service"
       ]
       ++ lib.optional syncsAdjtime afterHwclock
+      ++ lib.optional cfg.applyOnSwitch (unit "ebb-apply.service")
       ++ lib.optionals cfg.diff.timer (
         map unit [
           "ebb-diff.service"
@@ -85,6 +92,13 @@ in
     };
 
     systemd.services = {
+      ebb-apply = lib.mkIf cfg.applyOnSwitch {
+        inherit environment;
+        inherit (bootedWithEbb) unitConfig;
+        overrideStrategy = "asDropin";
+        wantedBy = [ "sysinit-reactivation.target" ];
+        after = [ "userborn.service" ];
+      };
       ebb-diff = lib.mkIf cfg.diff.timer {
         inherit environment;
         overrideStrategy = "asDropin";
@@ -127,13 +141,9 @@ in
         inherit environment;
         overrideStrategy = "asDropin";
         wantedBy = [ "multi-user.target" ];
-        # It is about the boot: new entries come into place with the next one, and
-        # a system that was booted without ebb has nothing to be checked yet.
+        # It is about the boot, whatever a switch brings into place.
         restartIfChanged = false;
-        unitConfig.ConditionPathExists = [
-          "|!/run/booted-system"
-          "|/run/booted-system/sw/bin/ebb"
-        ];
+        inherit (bootedWithEbb) unitConfig;
       };
     };
   };

@@ -24,6 +24,7 @@ var exposures = map[string]int{
 	Status:   45,
 	Prune:    33,
 
+	Apply:        46,
 	Diff:         45,
 	DiffShutdown: 45,
 }
@@ -92,7 +93,7 @@ var hiding = regexp.MustCompile(`(?m)^(PrivateTmp|TemporaryFileSystem|Inaccessib
 // TestMountsOfAll: what brings mounts about, or looks at them, is in the mount
 // namespace of all. What deletes archived roots sees every mount there is.
 func TestMountsOfAll(t *testing.T) {
-	for _, unit := range []string{Rollback, Failure, Mount, Required, Sync, Status} {
+	for _, unit := range []string{Rollback, Failure, Mount, Required, Sync, Status, Apply} {
 		if found := settings(t, unit, making); found != "" {
 			t.Errorf("%s has %s", unit, found)
 		}

@@ -20,6 +20,7 @@ const (
 	Prune      = "ebb-prune.service"    // stage 2, where there is an archive; started by PruneTimer
 	PruneTimer = "ebb-prune.timer"      // stage 2
 
+	Apply        = "ebb-apply.service"         // stage 2, at every switch to another configuration
 	Diff         = "ebb-diff.service"          // stage 2, where it is wanted; started by DiffTimer
 	DiffTimer    = "ebb-diff.timer"            // stage 2
 	DiffShutdown = "ebb-diff-shutdown.service" // stage 2, where it is wanted

@@ -58,7 +58,7 @@ valid() {
 	for unit in "$here"/golden/*/initrd/etc/systemd/system/ebb-*.service; do
 		diff "$repository/units/$(basename "$unit")" "$unit" || failed=1
 	done
-	for unit in "$here"/golden/*/system/etc/systemd/system/ebb-[ps]*.{service,timer}; do
+	for unit in "$here"/golden/*/system/etc/systemd/system/ebb-[adps]*.{service,timer}; do
 		[[ -f $unit ]] || continue
 		diff <(sed 's|/bin/ebb|@ebb@/bin/ebb|' "$repository/units/$(basename "$unit")") "$unit" || failed=1
 	done

@@ -214,6 +214,35 @@ in
     ];
   };
 
+  "a switch brings in what is new" = {
+    modules = [
+      layouts.btrfs
+      minimal
+    ];
+    expect = config: [
+      (is "before services are restarted" [ "sysinit-reactivation.target" ]
+        config.systemd.units."ebb-apply.service".wantedBy
+      )
+    ];
+  };
+
+  "nothing at a switch, and nothing written down" = {
+    modules = [
+      layouts.btrfs
+      minimal
+      { ebb.applyOnSwitch = false; }
+    ];
+    expect = config: [
+      (is "no such units" [ ] (
+        lib.filter (lib.hasInfix "ebb-diff") (lib.attrNames config.systemd.units)
+        ++ lib.filter (lib.hasInfix "ebb-apply") (lib.attrNames config.systemd.units)
+        ++ lib.filter (name: lib.hasInfix "ebb-apply" name || lib.hasInfix "ebb-diff" name) (
+          map (package: package.name or "") config.systemd.packages
+        )
+      ))
+    ];
+  };
+
   "the drift of the clock" = {
     modules = [
       layouts.btrfs
