@@ -148,7 +148,7 @@ func (m *machine) wantMissingMember() {
 	doctor := m.Try("ebb", "doctor")
 	var command string
 	for line := range strings.Lines(doctor.Stdout) {
-		if strings.Contains(line, "mount -o degraded") {
+		if strings.HasPrefix(strings.TrimSpace(line), "mount -o degraded") { // others tell of it behind a "#"
 			command = line
 		}
 	}
