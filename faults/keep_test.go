@@ -14,8 +14,8 @@ import (
 
 // work is what is kept: a small tree of a user's.
 var work = []string{
-	"dir home/ada 0700 1000:100", "dir home/ada/work 0750 1000:100", "file home/ada/work/a 0640 1000:100 one",
-	"dir home/ada/work/deep 0700 1000:100", "file home/ada/work/deep/b 0600 1000:100 two", "link home/ada/work/c a",
+	"dir home/ada 0700 1000:100", "dir home/ada/docs 0750 1000:100", "file home/ada/docs/a 0640 1000:100 one",
+	"dir home/ada/docs/deep 0700 1000:100", "file home/ada/docs/deep/b 0600 1000:100 two", "link home/ada/docs/c a",
 }
 
 // TestKeep sweeps over every call of "ebb keep". It has no signal handler: that
@@ -30,8 +30,8 @@ func TestKeep(t *testing.T) {
 			onTmpfs(t, &hostile{machine: m})
 			m.boot()
 			testenv.Tree(t, m.path("sysroot"), work...)
-			before = m.kept(t, "home/ada/work")
-			return m.ebb("keep", "/home/ada/work")
+			before = m.kept(t, "home/ada/docs")
+			return m.ebb("keep", "/home/ada/docs")
 		},
 		judge:  func(t *testing.T, o *outcome) { m.judgeKeep(t, o, before) },
 		sample: true,
@@ -45,10 +45,10 @@ func TestKeep(t *testing.T) {
 // name, and nobody looks for it there again.
 func (m *machine) judgeKeep(t *testing.T, o *outcome, before testenv.Inventory) {
 	t.Helper()
-	if diff := before.Diff(m.kept(t, "home/ada/work")); diff != "" {
+	if diff := before.Diff(m.kept(t, "home/ada/docs")); diff != "" {
 		t.Errorf("in its place:\n%s", diff)
 	}
-	inStore := "persist/home/ada/work"
+	inStore := "persist/home/ada/docs"
 	if _, err := os.Lstat(m.path("sysroot/" + inStore)); err == nil {
 		if diff := before.Diff(m.kept(t, inStore)); diff != "" {
 			t.Errorf("in the store:\n%s", diff)
@@ -57,14 +57,14 @@ func (m *machine) judgeKeep(t *testing.T, o *outcome, before testenv.Inventory) 
 		t.Errorf("status 0, and nothing is in the store\n%s", o.Output)
 	}
 	for _, which := range []string{"the next run", "the one after it"} {
-		if r := run(t, m.ebb("keep", "/home/ada/work")); r.Status != 0 {
+		if r := run(t, m.ebb("keep", "/home/ada/docs")); r.Status != 0 {
 			t.Errorf("%s: status %d\n%s", which, r.Status, r.Output)
 		}
 	}
 	if diff := before.Diff(m.kept(t, inStore)); diff != "" {
 		t.Errorf("in the store in the end:\n%s", diff)
 	}
-	if list := run(t, m.ebb("keep", "--list")); !strings.Contains(list.Output, "/home/ada/work") {
+	if list := run(t, m.ebb("keep", "--list")); !strings.Contains(list.Output, "/home/ada/docs") {
 		t.Errorf("the list has\n%s", list.Output)
 	}
 	require(t, filepath.WalkDir(m.path("sysroot/persist"), func(path string, e os.DirEntry, err error) error {

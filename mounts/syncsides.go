@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -96,26 +95,34 @@ func (p *placing) keepBeside(loser *side) error {
 	base := format.Sprintf("%s.ebb-conflict-%d", s.name, at.Sec)
 	step := Step{Verb: KeepBeside, Path: join(p.item.Store.Path+s.dir, base), From: loser.path()}
 	return p.act(step, func() error {
-		fd, err := copyBeside(loser.fd, s)
+		dir := s.trail.fd()
+		name, err := copyToNewName(loser.fd, s, base)
 		if err != nil {
-			return err
-		}
-		defer unix.Close(fd)
-		if err := unix.Fsync(fd); err != nil {
-			return format.Errorf("fsync: %w", err)
-		}
-		dir, name := s.trail.fd(), base
-		for n := 1; ; n++ {
-			err = sys.RenameNoReplace(dir, sys.TemporaryName(s.name), dir, name)
-			if !errors.Is(err, unix.EEXIST) || n == mostConflicts {
-				break
-			}
-			name = format.Sprintf("%s-%d", base, n)
-		}
-		if err != nil {
-			return errors.Join(err, copytree.Remove(dir, sys.TemporaryName(s.name)))
+			return errors.Join(err, sys.Remove(dir, sys.TemporaryName(s.name)))
 		}
 		p.note(format.Sprintf("the file was changed here and in the store: the newer one counts, the other is kept as %s", quotePath(name)))
 		return sys.SyncDirectory(dir)
 	})
+}
+
+// copyToNewName copies the file that from is open on to a name beside a side
+// that nothing has: base, or base with a number.
+func copyToNewName(from int, beside *side, base string) (name string, err error) {
+	fd, err := copyBeside(from, beside)
+	if err != nil {
+		return "", err
+	}
+	defer unix.Close(fd)
+	if err := unix.Fsync(fd); err != nil {
+		return "", format.Errorf("fsync: %w", err)
+	}
+	dir := beside.trail.fd()
+	name = base
+	for n := 1; ; n++ {
+		err = sys.RenameNoReplace(dir, sys.TemporaryName(beside.name), dir, name)
+		if !errors.Is(err, unix.EEXIST) || n == mostConflicts {
+			return name, err
+		}
+		name = format.Sprintf("%s-%d", base, n)
+	}
 }

@@ -26,11 +26,7 @@ func runApply(i *invocation, args []string) error {
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
-	cfg, err := i.config()
-	if err != nil {
-		return err
-	}
-	w, err := i.work(cfg, *root)
+	_, w, err := i.configAndWork(*root)
 	if err != nil {
 		return err
 	}

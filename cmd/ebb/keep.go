@@ -40,11 +40,7 @@ func runKeep(i *invocation, args []string) error {
 			return err
 		}
 	}
-	cfg, err := i.config()
-	if err != nil {
-		return err
-	}
-	w, err := i.work(cfg, *root)
+	cfg, w, err := i.configAndWork(*root)
 	if err != nil {
 		return err
 	}
@@ -69,6 +65,17 @@ type work struct {
 
 func (w *work) close() {
 	unix.Close(w.machine.Root.Fd)
+}
+
+// configAndWork reads the config, and looks at the root in dir with it. The
+// caller closes the work.
+func (i *invocation) configAndWork(dir string) (*config.Config, *work, error) {
+	cfg, err := i.config()
+	if err != nil {
+		return nil, nil, err
+	}
+	w, err := i.work(cfg, dir)
+	return cfg, w, err
 }
 
 func (i *invocation) work(cfg *config.Config, root string) (*work, error) {

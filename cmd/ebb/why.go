@@ -38,11 +38,7 @@ func runWhy(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := i.config()
-	if err != nil {
-		return err
-	}
-	w, err := i.work(cfg, *root)
+	cfg, w, err := i.configAndWork(*root)
 	if err != nil {
 		return err
 	}
