@@ -41,24 +41,14 @@ buildGoModule {
   # nix hash path of what "go mod vendor" makes
   vendorHash = "sha256-ZAqqXMsHL/Ba6r5i+J59nZPze4FrlFNMkwIoVB/ajGE=";
 
-  subPackages = [ "cmd/ebb" ];
-
-  # What makes it small, see scripts/build. Set here, since releases of nixpkgs
-  # differ in the attribute for it.
-  preBuild = ''
-    export CGO_ENABLED=0
-    export GOFLAGS="$GOFLAGS -gcflags=all=-l"
-    (cd catalog && go run ./compact > ../compact.json && mv ../compact.json catalog.json)
-    if GOEXPERIMENT=nogreenteagc go env GOEXPERIMENT > /dev/null 2>&1; then
-      export GOEXPERIMENT=nogreenteagc
-    fi
+  # As everywhere else it is built. Where nixpkgs hardens with pie, that would be a
+  # program with a dynamic linker.
+  hardeningDisable = [ "pie" ];
+  buildPhase = ''
+    runHook preBuild
+    EBB_VERSION=${version} bash scripts/build "$GOPATH/bin/ebb"
+    runHook postBuild
   '';
-  ldflags = [
-    "-s"
-    "-w"
-    "-funcalign=4"
-    "-X main.version=${version}"
-  ];
 
   # The tests make file systems and boot machines; "make test" runs them.
   doCheck = false;
