@@ -6,7 +6,6 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -21,38 +20,6 @@ const (
 // granted that its 4 KiB are written whole: the mount fails when its checksum
 // is wrong, and "btrfs rescue super-recover" is for that. So it is not torn.
 const superblockOffset = 64 << 10
-
-// Cut is one power cut: behind a record of the log, with what of the unflushed
-// writes is on the disk.
-type Cut struct {
-	Position int    // how many records were written
-	Seed     uint64 // 0: all writes are on the disk; else which are, and which are torn
-}
-
-// Story is a state of the disk: a cut of the recording, then perhaps one of the
-// recovery from it, and so on.
-type Story []Cut
-
-func (s Story) String() string {
-	var parts []string
-	for _, c := range s {
-		parts = append(parts, fmt.Sprintf("%d:%d", c.Position, c.Seed))
-	}
-	return strings.Join(parts, "/")
-}
-
-// ParseStory reads what [Story.String] has written.
-func ParseStory(text string) (Story, error) {
-	var story Story
-	for part := range strings.SplitSeq(text, "/") {
-		var c Cut
-		if _, err := fmt.Sscanf(part, "%d:%d", &c.Position, &c.Seed); err != nil {
-			return nil, fmt.Errorf("read state %q: want POSITION:SEED, and more of them behind slashes: %w", text, err)
-		}
-		story = append(story, c)
-	}
-	return story, nil
-}
 
 // Budget says how much is tried.
 type Budget struct {
@@ -335,66 +302,6 @@ func (x *explorer) fail(s *stage, story Story, reason error) error {
 	}
 	x.result.Failures = append(x.result.Failures, Failure{State: story.String(), Reason: reason.Error(), Case: path})
 	return nil
-}
-
-// choose picks the cuts of a log. Those within a protocol come first.
-func (x *explorer) choose(s *stage, count int) []Cut {
-	var within, without []int
-	known := s.known.clone()
-	for i, r := range s.records {
-		if known.learnRecord(r) != nil || r.Kind != Write {
-			continue
-		}
-		if known.isWithin() {
-			within = append(within, i+1)
-		} else {
-			without = append(without, i+1)
-		}
-	}
-	var cuts []Cut
-	if count == 0 {
-		for _, position := range append(within, without...) {
-			for n := range x.budget.Subsets + 1 {
-				cuts = append(cuts, Cut{position, x.seedOf(n)})
-			}
-		}
-	} else {
-		cuts = x.sample(within, without, count)
-	}
-	slices.SortStableFunc(cuts, func(a, b Cut) int { return a.Position - b.Position })
-	return cuts
-}
-
-// sample takes every cut within a protocol, if that is not more than two thirds
-// of the count, some of the others, and subsets for the rest of the count.
-func (x *explorer) sample(within, without []int, count int) []Cut {
-	var cuts []Cut
-	take := func(from []int, count int) {
-		x.random.Shuffle(len(from), func(i, j int) { from[i], from[j] = from[j], from[i] })
-		for _, position := range from[:min(count, len(from))] {
-			cuts = append(cuts, Cut{Position: position})
-		}
-	}
-	take(within, count*2/3)
-	take(without, (count-len(cuts))/3)
-	positions := slices.Concat(within, within, without) // twice as often within
-	for len(cuts) < count && len(positions) > 0 {
-		cuts = append(cuts, Cut{positions[x.random.IntN(len(positions))], x.seedOf(1)})
-	}
-	return cuts
-}
-
-// seedOf is 0 for the first state at a position and random for the others.
-func (x *explorer) seedOf(n int) uint64 {
-	if n == 0 {
-		return 0
-	}
-	return uint64(x.random.Uint32()) + 1
-}
-
-// isWithin reports whether something was under way that a cut may spoil.
-func (k *Knowledge) isWithin() bool {
-	return k.Rolling || len(k.Adopting) > len(k.Adopted) || k.Syncing > k.Synced
 }
 
 // Explore runs a scenario: it records it once and judges the states that the
