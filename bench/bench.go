@@ -50,6 +50,7 @@ func parts() []part {
 		{"start", (*bench).measureStart},
 		{"mount", (*bench).measureMount},
 		{"rollback", (*bench).measureRollback},
+		{"diff", (*bench).measureDiff},
 		{"size", (*bench).measureSize},
 		{"vm", (*bench).measureVM},
 	}

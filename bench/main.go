@@ -49,7 +49,7 @@ func parseOptions(args []string) (options, error) {
 	f.BoolVar(&o.json, "json", false, "write JSON, with every single run")
 	f.StringVar(&o.ebb, "ebb", "", "measure this `FILE` instead of building ebb")
 	f.StringVar(&o.dir, "dir", "", "where the disk images are made, a `DIR` with 4 GB to spare; empty: the system's for temporary files")
-	f.Func("only", "only the parts in this `LIST`, with commas: start, mount, rollback, size, vm", parseParts(&o.only))
+	f.Func("only", "only the parts in this `LIST`, with commas: start, mount, rollback, diff, size, vm", parseParts(&o.only))
 	f.Func("skip", "all parts but those in this `LIST`", parseParts(&o.skip))
 	vm := f.Bool("vm", false, "only the boots of virtual machines, the same as -only vm")
 	if err := f.Parse(args); err != nil {

@@ -16,20 +16,21 @@ var sources embed.FS
 
 // tools are the programs that are built for a measurement.
 type tools struct {
-	ebb      string
-	launch   string // see floor/launch.c
-	empty    string
-	emptyGo  string // see floor/empty.go
-	mount    string
-	rollback string
-	costs    string // see floor/costs.c
+	ebb        string
+	launch     string // see floor/launch.c
+	empty      string
+	emptyGo    string // see floor/empty.go
+	mount      string
+	rollback   string
+	treeSearch string
+	costs      string // see floor/costs.c
 }
 
 func (b *bench) buildTools() error {
 	b.progress.step("building the programs")
 	for name, path := range map[string]*string{
 		"launch": &b.tools.launch, "empty": &b.tools.empty, "mount": &b.tools.mount, "rollback": &b.tools.rollback,
-		"costs": &b.tools.costs,
+		"treesearch": &b.tools.treeSearch, "costs": &b.tools.costs,
 	} {
 		var err error
 		if *path, err = b.compile(name); err != nil {

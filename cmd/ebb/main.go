@@ -1,3 +1,11 @@
+// A run in the initrd is over before these begin to pay: to size the scheduler
+// by a cgroup's quota, again and again, and to name mappings costs a dozen
+// system calls and as many new pages at each start (go.dev/doc/godebug).
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+//go:debug decoratemappings=0
+
 // Ebb gives a NixOS machine a root file system that is new at every boot, and
 // brings what is to survive into place. See the README for what it does, and
 // "ebb -h" for the commands.
