@@ -7,5 +7,6 @@ lib.concatLists (
     "presets and what is declared" = ./declared.nix;
     "presets, elsewhere" = ./elsewhere.nix;
     "catalog" = ./catalog.nix;
+    "owners" = ./owners.nix;
   }
 )
