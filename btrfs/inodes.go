@@ -119,12 +119,14 @@ func (r *inodeReader) addInode(number uint64, data []byte) error {
 	if len(data) < inodeItemSize {
 		return format.Errorf("%w: inode %d has %d bytes, %d are needed", ErrCorrupt, number, len(data), inodeItemSize)
 	}
-	u32, u64 := binary.LittleEndian.Uint32, binary.LittleEndian.Uint64
+	item := (*[inodeItemSize]byte)(data) // there is no other check of bounds
 	r.inode = Inode{
-		Number: number, Generation: u64(data), Transaction: u64(data[inodeTransaction:]),
-		Size: u64(data[inodeBytes:]), Allocated: u64(data[inodeAllocated:]),
-		Links: u32(data[inodeLinks:]), UID: u32(data[inodeUID:]), GID: u32(data[inodeGID:]), Mode: u32(data[inodeMode:]),
-		Changed: nanoseconds(data[inodeChanged:]), Modified: nanoseconds(data[inodeModified:]), Created: nanoseconds(data[inodeCreated:]),
+		Number: number, Generation: binary.LittleEndian.Uint64(item[:]), Transaction: binary.LittleEndian.Uint64(item[inodeTransaction:]),
+		Size: binary.LittleEndian.Uint64(item[inodeBytes:]), Allocated: binary.LittleEndian.Uint64(item[inodeAllocated:]),
+		Links: binary.LittleEndian.Uint32(item[inodeLinks:]),
+		UID:   binary.LittleEndian.Uint32(item[inodeUID:]), GID: binary.LittleEndian.Uint32(item[inodeGID:]),
+		Mode:    binary.LittleEndian.Uint32(item[inodeMode:]),
+		Changed: nanoseconds(item[inodeChanged:]), Modified: nanoseconds(item[inodeModified:]), Created: nanoseconds(item[inodeCreated:]),
 	}
 	r.names = r.visitor.Inode(&r.inode)
 	return nil

@@ -31,11 +31,13 @@ type itemKey struct {
 }
 
 func (k itemKey) compare(other itemKey) int {
-	return cmp.Or(
-		cmp.Compare(k.objectID, other.objectID),
-		cmp.Compare(k.kind, other.kind),
-		cmp.Compare(k.offset, other.offset),
-	)
+	switch {
+	case k.objectID != other.objectID:
+		return cmp.Compare(k.objectID, other.objectID)
+	case k.kind != other.kind:
+		return cmp.Compare(k.kind, other.kind)
+	}
+	return cmp.Compare(k.offset, other.offset)
 }
 
 // next returns the smallest key above k; ok is false when k is the largest.

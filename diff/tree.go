@@ -2,6 +2,7 @@ package diff
 
 import (
 	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,6 +14,7 @@ type Tree struct {
 	chunks [][]node
 	arena  [][]byte // the texts: a byte for the length, and the name
 	count  uint32
+	pages  pages // for both
 
 	Gone     uint64  // names that went away while the tree was read
 	Failures []error // what could not be read
@@ -62,7 +64,8 @@ func newTree() *Tree {
 func (t *Tree) add() uint32 {
 	i := t.count
 	if i>>chunkBits == uint32(len(t.chunks)) {
-		t.chunks = append(t.chunks, make([]node, 1<<chunkBits))
+		chunk := t.pages.take(unsafe.Sizeof(node{}) << chunkBits)
+		t.chunks = append(t.chunks, unsafe.Slice((*node)(unsafe.Pointer(unsafe.SliceData(chunk))), 1<<chunkBits))
 	}
 	t.count++
 	return i
@@ -74,7 +77,7 @@ func (t *Tree) at(i uint32) *node { return &t.chunks[i>>chunkBits][i&(1<<chunkBi
 func (t *Tree) setName(n *node, name []byte) {
 	last := len(t.arena) - 1
 	if len(t.arena[last])+1+len(name) > 1<<arenaBits {
-		t.arena = append(t.arena, make([]byte, 0, 1<<arenaBits))
+		t.arena = append(t.arena, t.pages.take(1 << arenaBits)[:0])
 		last++
 	}
 	n.name = uint32(last)<<arenaBits | uint32(len(t.arena[last]))
