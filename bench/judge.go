@@ -22,8 +22,8 @@ func (r *report) judgeMount(g *group, firstBoot bool) {
 	r.judgeMemory(what, g)
 }
 
-// judgeWithStart allows so many times the C program, and on top of that what
-// starting a program in Go that does nothing costs more than starting one in C,
+// judgeWithStart allows so many times the C program, and on top of that the
+// start of a process, which is what a program in Go that does nothing takes,
 // measured in turn with both: where the work is little the start alone is more
 // than all of the C program.
 func (r *report) judgeWithStart(what string, g *group, name string, limit float64) {

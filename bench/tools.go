@@ -63,7 +63,7 @@ func (b *bench) compile(name string) (string, error) {
 	return program, output(exec.Command("gcc", "-O2", "-static", "-o", program, program+".c"))
 }
 
-// compileEmptyGo builds the Go program that does nothing, as ebb is built.
+// compileEmptyGo builds the Go program that does nothing, static and stripped.
 func (b *bench) compileEmptyGo() error {
 	text, err := sources.ReadFile("floor/empty.go")
 	if err != nil {
@@ -74,7 +74,7 @@ func (b *bench) compileEmptyGo() error {
 		return err
 	}
 	b.tools.emptyGo = filepath.Join(b.dir, "floor-empty-go")
-	build := exec.Command("go", "build", "-trimpath", "-gcflags=all=-l", "-ldflags=-s -w -buildid= -funcalign=4", "-o", b.tools.emptyGo, source)
+	build := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.tools.emptyGo, source)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	return output(build)
 }

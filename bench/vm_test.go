@@ -117,11 +117,11 @@ func TestJudgeBoots(t *testing.T) {
 
 func TestParts(t *testing.T) {
 	tests := map[string]string{
-		"":                     "start mount rollback size vm",
+		"":                     "start mount rollback diff size vm",
 		"-vm":                  "vm",
 		"-only mount":          "mount",
 		"-only size,vm":        "size vm",
-		"-skip vm,rollback":    "start mount size",
+		"-skip vm,rollback":    "start mount diff size",
 		"-only mount -skip vm": "mount",
 	}
 	for args, want := range tests {
