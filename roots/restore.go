@@ -40,6 +40,9 @@ type Restore struct {
 	// user of then may have owned the file.
 	SetID  bool
 	DryRun bool
+	// Progress is called while data is copied; an error of it ends the copy, of
+	// which nothing is left. It may be nil.
+	Progress func(path string, s *copytree.Stats) error
 }
 
 // Restored is what became of one path.
@@ -163,7 +166,11 @@ func (r *Restore) place(f *found, result *Restored) error {
 	if err := copytree.Remove(parent, temporary); err != nil {
 		return err
 	}
-	fd, stats, err := copytree.Copy(f.fd, parent, temporary, copytree.Options{SetID: r.SetID})
+	options := copytree.Options{SetID: r.SetID}
+	if r.Progress != nil {
+		options.Check = func(s *copytree.Stats) error { return r.Progress(result.Path, s) }
+	}
+	fd, stats, err := copytree.Copy(f.fd, parent, temporary, options)
 	if err != nil {
 		return err
 	}

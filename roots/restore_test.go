@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -213,5 +215,39 @@ func TestRestoreSetID(t *testing.T) {
 		if err := unix.Stat(d.Path("@/su"), &st); err != nil || st.Mode&unix.S_ISUID != 0 != keep {
 			t.Errorf("asked for %v: mode %o, %v", keep, st.Mode, err)
 		}
+	}
+}
+
+// TestRestoreInterrupted ends a restore at each of the times at which it tells
+// how far it is: nothing is left of it, and the next one is whole.
+func TestRestoreInterrupted(t *testing.T) {
+	d := newDisk(t)
+	d.archive(1, "dir srv", "file srv/data/a 0600 33:33 one", "file srv/data/b 0600 33:33 two")
+	names := func() []string { return slices.Sorted(maps.Keys(testenv.Fingerprint(t, d.Path("@")))) }
+	before := names()
+	stop := errors.New("stop")
+	calls, ended := 0, false
+	for at := 1; !ended; at++ {
+		r := d.restore()
+		calls = 0
+		r.Progress = func(path string, s *copytree.Stats) error {
+			if path != "/srv" {
+				t.Errorf("progress of %q", path)
+			}
+			if calls++; calls == at {
+				return stop
+			}
+			return nil
+		}
+		_, err := r.Path("/srv")
+		if ended = err == nil; !ended && !errors.Is(err, stop) {
+			t.Fatal(err)
+		}
+		if left := names(); !ended && !slices.Equal(left, before) {
+			t.Fatalf("stopped at call %d, it left %v", at, left)
+		}
+	}
+	if content, err := os.ReadFile(d.Path("@/srv/data/b")); err != nil || string(content) != "two" || calls < 3 {
+		t.Errorf("%q, %v, after %d calls", content, err, calls)
 	}
 }

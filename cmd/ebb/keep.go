@@ -4,7 +4,6 @@ import (
 	"errors"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/ebb-nix/ebb/internal/format"
 
@@ -12,9 +11,7 @@ import (
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
-	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/kmsg"
-	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/keep"
 	"github.com/ebb-nix/ebb/mounts"
 )
@@ -102,19 +99,6 @@ func (i *invocation) work(cfg *config.Config, root string) (*work, error) {
 	return &work{host: host, machine: m}, nil
 }
 
-// progress shows on a terminal how far a copy is. A signal ends it, and this
-// process: what is left is a staging directory, which the next run removes.
-func progress() func(string, *copytree.Stats) error {
-	on, next := sys.Stderr.IsTerminal(), time.Now().Add(time.Second/2)
-	return func(path string, s *copytree.Stats) error {
-		if on && time.Now().After(next) {
-			next = time.Now().Add(time.Second / 5)
-			format.Fprintf(sys.Stderr, "\r\x1b[K%s: %d files, %s", showText(path), s.Files, formatSize(s.Copied+s.Shared))
-		}
-		return nil
-	}
-}
-
 func chooseStore(cfg *config.Config, wish string) (string, error) {
 	var known []string
 	for i := range cfg.Stores {
@@ -199,9 +183,7 @@ func (i *invocation) indent(text string) {
 
 // printKept says what became of a path.
 func (i *invocation) printKept(r *keep.Result) {
-	if sys.Stderr.IsTerminal() {
-		format.Fprint(sys.Stderr, "\r\x1b[K")
-	}
+	clearProgress()
 	p := newPalette(i.stdout)
 	state := p.good(string(r.State))
 	if !r.OK() {

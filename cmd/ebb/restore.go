@@ -46,7 +46,7 @@ func runRestore(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	r.Archive, r.DryRun, r.Flat = cfg.Root.Archive, i.dryRun, *to != ""
+	r.Archive, r.DryRun, r.Flat, r.Progress = cfg.Root.Archive, i.dryRun, *to != "", progress()
 	if r.Members, err = memberMounts(&cfg.Root, *root); err != nil {
 		return err
 	}
@@ -110,7 +110,9 @@ func (i *invocation) restore(r *roots.Restore, top int, paths []string, target f
 		if err == nil {
 			r.Target = fd
 			var result *roots.Restored
-			if result, err = r.Path(path.Clean(p)); err == nil {
+			result, err = r.Path(path.Clean(p))
+			clearProgress()
+			if err == nil {
 				results = append(results, result)
 				i.printRestored(result, dir)
 			}
