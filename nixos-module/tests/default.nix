@@ -6,6 +6,10 @@
   system ? "x86_64-linux",
   # The configuration of the README, which the runner takes out of it.
   quickStart ? null,
+  # A directory with trees of the projects that others.nix knows.
+  others ? null,
+  # The layout of docs/disko.md, which the runner takes out of it.
+  diskoLayout ? null,
   # For a tree that lacks more than stand-ins.nix knows: an overlay, or the path of one.
   overlay ? (_final: _prev: { }),
   pkgs ? import nixpkgs {
@@ -26,10 +30,12 @@ let
   test = import ./test.nix { inherit lib; };
   arguments = {
     inherit
+      diskoLayout
       evaluate
       layouts
       lib
       nixpkgs
+      others
       pkgs
       quickStart
       test
@@ -55,6 +61,8 @@ groups
   systems = results (import ./setups.nix { whole = true; } arguments);
 
   laptop = group ./laptop.nix;
+
+  others = group ./others.nix;
 
   quick-start = group ./quick-start.nix;
 }

@@ -22,6 +22,10 @@ const (
 	// overlayVariable names a file with an overlay, for a tree that lacks some
 	// of what NixOS needs, a sparse checkout say.
 	overlayVariable = "NIXPKGS_OVERLAY"
+	// othersVariable names a directory with trees of agenix, disko,
+	// home-manager, lanzaboote and sops-nix, or of some of them, of versions
+	// that go with the nixpkgs.
+	othersVariable = "NIXOS_MODULES"
 )
 
 // repository is where this is a part of.
@@ -220,19 +224,43 @@ func TestCompatibility(t *testing.T) { group(t, "compat") }
 // examples/laptop, all variants of it.
 func TestLaptop(t *testing.T) { group(t, "laptop") }
 
+// The modules of other projects themselves. The disk is the one of docs/disko.md.
+func TestOtherProjects(t *testing.T) {
+	nixpkgs(t)
+	name := os.Getenv(othersVariable)
+	if name == "" {
+		t.Skipf("NOT RUN: this test needs agenix, disko, home-manager, lanzaboote and sops-nix: %s=/path/to/directory/of/them", othersVariable)
+	}
+	dir, err := filepath.Abs(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "disko.nix")
+	if err := os.WriteFile(file, []byte(firstNix(t, "docs/disko.md")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	group(t, "others", "--arg", "others", dir, "--arg", "diskoLayout", file)
+}
+
 // maxQuickStart is how many lines a person has to read to begin.
 const maxQuickStart = 15
 
 // quickStart returns the first Nix in the README.
 func quickStart(t *testing.T) string {
 	t.Helper()
-	readme, err := os.ReadFile("../../README.md")
+	return firstNix(t, "README.md")
+}
+
+// firstNix returns the first Nix in a document.
+func firstNix(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("../..", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```nix\n(.*?)```").FindSubmatch(readme)
+	found := regexp.MustCompile("(?s)```nix\n(.*?)```").FindSubmatch(text)
 	if found == nil {
-		t.Fatal("README.md has no Nix")
+		t.Fatalf("%s has no Nix", name)
 	}
 	return string(found[1])
 }
