@@ -48,6 +48,7 @@ let
     setups = results (import ./setups.nix { whole = false; } arguments);
     complaints = group ./complaints.nix;
     options = group ./options.nix ++ group ./generations.nix;
+    initrd = group ./initrd.nix;
     presets = group ./presets;
     compat = group ./compat;
   };
@@ -61,6 +62,16 @@ groups
   systems = results (import ./setups.nix { whole = true; } arguments);
 
   laptop = group ./laptop.nix;
+
+  flake = group ./flake.nix;
+
+  # How the config is checked while a system is built.
+  config-script =
+    (evaluate [
+      ../.
+      layouts.btrfs
+      { ebb.enable = true; }
+    ]).config.ebb.configFile.buildCommand;
 
   others = group ./others.nix;
 

@@ -217,6 +217,12 @@ func TestComplaints(t *testing.T) { group(t, "complaints") }
 
 func TestOptions(t *testing.T) { group(t, "options") }
 
+// What comes into the initrd, and nothing else.
+func TestInitrd(t *testing.T) { group(t, "initrd") }
+
+// What the flake has; TestFlake evaluates all of it.
+func TestFlakeOutputs(t *testing.T) { group(t, "flake") }
+
 func TestPresets(t *testing.T) { group(t, "presets") }
 
 func TestCompatibility(t *testing.T) { group(t, "compat") }

@@ -89,13 +89,29 @@ rec {
       detail = text;
     }) unwanted;
 
-  # The manual has all of these, and can be made.
+  # The manual has all of these, and can be made. They are those of the project (of January 2026 and September 2025), as options/NAME
+  # lists them, and docs/coming-from-NAME.md says what becomes of each.
   isDocumented =
-    name: options:
+    project: name: options:
     let
-      all = lib.filter (option: option.visible && !option.internal) (lib.optionAttrSetToDocList options);
+      declared = lib.filter (option: !option.internal) (lib.optionAttrSetToDocList options);
+      all = lib.filter (option: option.visible) declared;
+      theirs = lib.filter (line: line != "") (
+        lib.splitString "\n" (builtins.readFile (./options + "/${project}"))
+      );
+      page = builtins.readFile (../../../docs + "/coming-from-${project}.md");
+      # What stands in backticks, in words.
+      quoted = lib.concatLists (
+        lib.filter lib.isList (builtins.split "`([^`\n]*)`" page)
+      );
+      words = lib.concatMap (text: lib.filter lib.isString (builtins.split "[^a-zA-Z]+" text)) quoted;
+      leaves = lib.unique (map (name: lib.last (lib.splitString "." name)) theirs);
     in
     [
+      (test.is "${name}: they are those of ${project}" theirs (
+        lib.sort lib.lessThan (map (option: option.name) declared)
+      ))
+      (test.is "${name}: there is a word on each" [ ] (lib.subtractLists words leaves))
       (test.is "${name}: every option has a description" [ ] (
         map (option: option.name) (lib.filter (option: (option.description or "") == "") all)
       ))

@@ -533,7 +533,7 @@ in
 ++ lib.optionals (lib.versionOlder lib.trivial.release "26.05") (
   warnsOnce "stage 1 becomes systemd's" scripted [ "boot.initrd.systemd.enable = true" ] [ "comes along" ]
 )
-++ common.isDocumented "options" {
+++ common.isDocumented "impermanence" "options" {
   inherit
     ((evaluate [
       layouts.btrfs

@@ -553,7 +553,7 @@ in
   ))
 ]
 ++ warnsOnce "both" both [ "configuration for impermanence and preservation" ] [ ]
-++ common.isDocumented "options" {
+++ common.isDocumented "preservation" "options" {
   inherit
     ((evaluate [
       layouts.btrfs
