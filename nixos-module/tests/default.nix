@@ -65,13 +65,24 @@ groups
 
   flake = group ./flake.nix;
 
-  # How the config is checked while a system is built.
-  config-script =
-    (evaluate [
-      ../.
-      layouts.btrfs
-      { ebb.enable = true; }
-    ]).config.ebb.configFile.buildCommand;
+  # What is run elsewhere, as text: how the config is checked while a system is built, and what
+  # a login shell does, with the name of the program that it asks.
+  scripts =
+    let
+      inherit
+        (evaluate [
+          ../.
+          layouts.btrfs
+          { ebb.enable = true; }
+        ])
+        config
+        ;
+    in
+    {
+      config = config.ebb.configFile.buildCommand;
+      login = config.environment.loginShellInit;
+      systemctl = "${config.systemd.package}/bin/systemctl";
+    };
 
   others = group ./others.nix;
 
