@@ -2,6 +2,8 @@ package mounts
 
 import (
 	"errors"
+	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -99,5 +101,22 @@ func (p *placing) checkSync() error {
 	if err == nil && !same {
 		return p.is(InPlace, "differs from the copy in the store")
 	}
-	return errors.Join(err, p.is(InPlace, ""))
+	return errors.Join(err, p.is(InPlace, p.source.describeConflicts()))
+}
+
+// describeConflicts tells of what was kept beside the source. It is best effort:
+// at worst nobody is reminded of it.
+func (s *side) describeConflicts() string {
+	fd, err := sys.Reopen(s.trail.fd(), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	names, _ := sys.ReadNames(fd)
+	for _, name := range names {
+		if strings.HasPrefix(name, s.name+conflictMark) {
+			return format.Sprintf("changed in two places once: the other version is %s, to be merged and removed", quotePath(join(path.Dir(s.path()), name)))
+		}
+	}
+	return ""
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // copyIn makes the target of a sync entry a copy of the source. A target that
-// was written later than the source stays, and will be copied back.
+// was changed, and the source not or before it, stays, and will be copied back.
 func (p *placing) copyIn() error {
 	if err := p.target.look(&p.run.target, p.item.Entry); err != nil {
 		return err
@@ -44,30 +44,44 @@ func (p *placing) copyIn() error {
 		if err := replace(&p.source, &p.target); err != nil {
 			return err
 		}
-		agree(p.source.fd, &p.source.status)
+		agree(p.source.fd)
 		return nil
 	})
 }
 
+// targetStays decides at a boot, where there is a target only on a root that is
+// not fresh.
 func (p *placing) targetStays() (bool, error) {
 	same, err := sameContents(&p.source, &p.target)
 	if err != nil {
 		return false, err
 	}
-	if !same && !isNewer(&p.target.status, &p.source.status) {
-		if _, changed := p.changedSides(); changed {
-			return false, p.keepBeside(&p.target)
+	if same {
+		p.result.State = Already
+		if !p.run.dry {
+			agree(p.source.fd)
 		}
+		return true, nil
+	}
+	if sourceWins, err := p.settleAtBoot(); err != nil || sourceWins {
+		return false, err
+	}
+	p.result.State, p.result.Reason = Already, "it was changed later than the copy in the store, left alone"
+	return true, nil
+}
+
+// settleAtBoot leaves a source that loses to the copying back.
+func (p *placing) settleAtBoot() (sourceWins bool, err error) {
+	source, target, known := p.changedSides()
+	switch {
+	case known && !source:
+		return false, nil
+	case known && !target:
+		return true, nil
+	case !isNewer(&p.source.status, &p.target.status):
 		return false, nil
 	}
-	p.result.State = Already
-	if same && !p.run.dry {
-		agree(p.source.fd, &p.source.status)
-	}
-	if !same {
-		p.result.Reason = "it was written later than the copy in the store, left alone"
-	}
-	return true, nil
+	return true, p.keepBeside(&p.target)
 }
 
 func isNewer(a, b *sys.Status) bool {

@@ -62,7 +62,7 @@ func (p *placing) copyBack() error {
 		if same {
 			p.result.State = Already
 			if !p.run.dry {
-				agree(p.source.fd, &p.source.status)
+				agree(p.source.fd)
 			}
 			return nil
 		}
@@ -103,13 +103,13 @@ func (p *placing) replaceSource() error {
 }
 
 func (p *placing) commit(fd int) error {
-	agree(fd, &p.target.status)
 	if err := unix.Fsync(fd); err != nil {
 		return format.Errorf("fsync: %w", err)
 	}
 	if err := renameInto(fd, &p.source); err != nil {
 		return err
 	}
+	agree(fd) // after the rename, which sets the change time
 	return sys.SyncDirectory(p.source.trail.fd())
 }
 

@@ -2,6 +2,8 @@ package mounts
 
 import (
 	"errors"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -10,11 +12,22 @@ import (
 )
 
 // agreedXattr notes on the source of a sync entry what it was when it and the
-// target last had the same contents. What replaces the source, or writes to
-// it, loses the note or does not fit it; what brings back an old source with its
-// times and this note cannot be told from it. Where there can be no note (vfat,
-// a user namespace), nobody but ebb is taken to write to the store.
+// target last had the same contents, and when that was noted. What replaces the
+// source or writes to it loses the note or does not fit it, and whatever else
+// is done to the inode sets its change time: so does cp -a, which brings an old
+// source back with its times and its note. Where there can be no note (vfat, a
+// user namespace), nobody but ebb is taken to write to the store.
 const agreedXattr = "trusted.ebb.agreed"
+
+// agreement is what the note says.
+type agreement struct {
+	stamp string
+	at    int64 // seconds
+}
+
+// noted is by how much the note and the change that it made to its inode may
+// differ, in seconds: both have the clock of the last tick.
+const noted = 1
 
 // stamp tells one state of a file from another: copies have the times of what
 // they are copies of.
@@ -22,36 +35,62 @@ func stamp(s *sys.Status) string {
 	return format.Sprintf("%d.%09d %d", s.Mtime.Sec, s.Mtime.Nsec, s.Size)
 }
 
+// readAgreement reads the note of the source, open as fd.
+func readAgreement(fd int) (a agreement, err error) {
+	buf := make([]byte, 96)
+	n, err := unix.Getxattr(sys.DescriptorPath(fd), agreedXattr, buf)
+	if err != nil {
+		return a, err
+	}
+	text := string(buf[:n])
+	if i := strings.LastIndexByte(text, ' '); i > 0 {
+		a.stamp = text[:i]
+		a.at, _ = strconv.ParseInt(text[i+1:], 10, 64) // else it fits nothing
+	}
+	return a, nil
+}
+
+// fits tells whether the source is what it was when this was noted on it.
+func (a *agreement) fits(source *sys.Status) bool {
+	return a.stamp == stamp(source) && source.Ctime.Sec-a.at <= noted && a.at-source.Ctime.Sec <= noted
+}
+
 // agree makes the note on the source, open as fd. It is best effort: at worst
 // both sides count as changed the next time that they differ, and both are kept.
-func agree(fd int, s *sys.Status) {
-	path, want := sys.DescriptorPath(fd), stamp(s)
-	buf := make([]byte, 64)
-	if n, err := unix.Getxattr(path, agreedXattr, buf); err == nil && string(buf[:n]) == want {
+func agree(fd int) {
+	own, err := sys.Stat(fd)
+	if err != nil {
 		return
 	}
-	_ = unix.Setxattr(path, agreedXattr, []byte(want), 0)
+	if a, err := readAgreement(fd); err == nil && a.fits(&own) {
+		return
+	}
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now) == nil {
+		_ = unix.Setxattr(sys.DescriptorPath(fd), agreedXattr, []byte(format.Sprintf("%s %d", stamp(&own), now.Sec)), 0)
+	}
 }
 
-// changedSides says which sides are not what they were when they last agreed.
-func (p *placing) changedSides() (source, target bool) {
-	buf := make([]byte, 64)
-	n, err := unix.Getxattr(sys.DescriptorPath(p.source.fd), agreedXattr, buf)
-	if errors.Is(err, unix.ENODATA) && !p.run.dry {
-		// Where no note can be made, its absence says nothing.
-		err = unix.Setxattr(sys.DescriptorPath(p.source.fd), agreedXattr, []byte("none"), 0)
+// changedSides says which sides are not what they were when they last agreed;
+// known is false where no note can be made, so that its absence says nothing.
+func (p *placing) changedSides() (source, target, known bool) {
+	a, err := readAgreement(p.source.fd)
+	if errors.Is(err, unix.ENODATA) {
+		err = nil
+		if !p.run.dry {
+			err = unix.Setxattr(sys.DescriptorPath(p.source.fd), agreedXattr, []byte("none"), 0)
+		}
 	}
 	if err != nil {
-		return false, true
+		return false, true, false
 	}
-	agreed := string(buf[:max(n, 0)])
-	return agreed != stamp(&p.source.status), agreed != stamp(&p.target.status)
+	return !a.fits(&p.source.status), a.stamp != stamp(&p.target.status), true
 }
 
-// settleBoth decides between two sides that differ. When the source was
-// changed, too, the newer one counts, and the other is kept beside the source.
+// settleBoth decides between two sides that differ: what was changed counts,
+// and of two that were the newer one. The other is kept beside the source then.
 func (p *placing) settleBoth() (sourceWins bool, err error) {
-	source, target := p.changedSides()
+	source, target, _ := p.changedSides()
 	if !source {
 		return false, nil
 	}
@@ -81,22 +120,33 @@ func (p *placing) takeSource() error {
 	if err := renameInto(fd, &p.target); err != nil {
 		return err
 	}
-	agree(p.source.fd, &p.source.status)
+	agree(p.source.fd)
 	return nil
 }
 
 // mostConflicts bounds how many files of one second are kept beside one source.
 const mostConflicts = 100
 
+// conflictMark is in the names of files that were kept beside a source.
+const conflictMark = ".ebb-conflict-"
+
+// conflictName is the name beside a source of that name, shortened where that
+// leaves no room for a number behind it.
+func conflictName(name string, seconds int64) string {
+	const nameMax, number = 255, len("-100")
+	mark := format.Sprintf("%s%d", conflictMark, seconds)
+	return name[:min(len(name), nameMax-len(mark)-number)] + mark
+}
+
 // keepBeside copies a side to a new name beside the source, durably.
 func (p *placing) keepBeside(loser *side) error {
 	s := &p.source
 	at := loser.status.Mtime
-	base := format.Sprintf("%s.ebb-conflict-%d", s.name, at.Sec)
+	base := conflictName(s.name, at.Sec)
 	step := Step{Verb: KeepBeside, Path: join(p.item.Store.Path+s.dir, base), From: loser.path()}
 	return p.act(step, func() error {
 		dir := s.trail.fd()
-		name, err := copyToNewName(loser.fd, s, base)
+		name, err := copyToNewName(loser, s, base)
 		if err != nil {
 			return errors.Join(err, sys.Remove(dir, sys.TemporaryName(s.name)))
 		}
@@ -105,16 +155,23 @@ func (p *placing) keepBeside(loser *side) error {
 	})
 }
 
-// copyToNewName copies the file that from is open on to a name beside a side
-// that nothing has: base, or base with a number.
-func copyToNewName(from int, beside *side, base string) (name string, err error) {
-	fd, err := copyBeside(from, beside)
+// copyToNewName copies a side to a name beside a side that nothing has: base, or
+// base with a number. It is given that name when it is whole.
+func copyToNewName(from, beside *side, base string) (name string, err error) {
+	fd, err := copyBeside(from.fd, beside)
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
 	if err := unix.Fsync(fd); err != nil {
 		return "", format.Errorf("fsync: %w", err)
+	}
+	now, err := sys.Stat(from.fd)
+	if err == nil && stamp(&now) != stamp(&from.status) {
+		err = format.Errorf("%s changes while it is copied", quotePath(from.path())) // it is tried again
+	}
+	if err != nil {
+		return "", err
 	}
 	dir := beside.trail.fd()
 	name = base

@@ -65,9 +65,9 @@ func toolPackages() []string {
 // guestPackages run in the machine.
 func guestPackages() []string {
 	return []string{
-		"acl", "attr", "base-files", "bash", "btrfs-progs", "coreutils", "cryptsetup-bin", "dash", "dbus", "dmsetup",
-		"findutils", "grep", "kmod", "libc-bin", "login", "lvm2", "mount", "procps", "sed", "systemd",
-		"systemd-cryptsetup", "systemd-sysv", "udev", "util-linux",
+		"acl", "attr", "base-files", "bash", "bsdutils", "btrfs-progs", "coreutils", "cryptsetup-bin", "dash", "dbus",
+		"dmsetup", "findutils", "fish", "grep", "kmod", "libc-bin", "login", "lvm2", "mount", "passwd", "procps", "sed",
+		"systemd", "systemd-cryptsetup", "systemd-sysv", "udev", "util-linux", "util-linux-extra",
 		"linux-image-cloud-amd64",
 	}
 }

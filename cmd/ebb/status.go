@@ -165,7 +165,7 @@ func (i *invocation) printEntries(p palette, s *initrd.Status, all bool) {
 		if !e.OK() {
 			state = p.bad(string(e.State))
 		}
-		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store))
+		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store), kmsg.Quote(e.Reason))
 	}
 	t.print(i.stdout)
 }

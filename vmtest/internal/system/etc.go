@@ -7,12 +7,14 @@ import (
 
 const passwd = `root:x:0:0:root:/root:/bin/bash
 gabriel:x:1000:100:Gabriel:/home/gabriel:/bin/bash
+man:x:989:989:man:/nonexistent:/usr/sbin/nologin
 messagebus:x:990:990:dbus:/nonexistent:/usr/sbin/nologin
 systemd-network:x:991:991:systemd:/:/usr/sbin/nologin
 nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 `
 
-const groupsOfServices = `messagebus:x:990:
+const groupsOfServices = `man:x:989:
+messagebus:x:990:
 systemd-network:x:991:
 systemd-resolve:x:992:
 `
