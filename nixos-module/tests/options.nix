@@ -31,6 +31,17 @@ in
   (test.is "every option has a description" [ ] (
     map (option: option.name) (lib.filter (option: (option.description or "") == "") all)
   ))
+  # Sets of options have those of what is in them; what is only read has none.
+  (test.is "every option has an example" [ ] (
+    map (option: option.name) (
+      lib.filter (
+        option: !(option ? example) && !(option.readOnly or false) && !(lib.hasSuffix "submodule)" option.type)
+      ) all
+    )
+  ))
+  (test.is "every option has a type" [ ] (
+    map (option: option.name) (lib.filter (option: lib.elem option.type [ "" "unspecified value" ]) all)
+  ))
   {
     name = "the documentation can be rendered";
     ok = lib.stringLength rendered > 1000 && lib.hasSuffix ".drv" (
