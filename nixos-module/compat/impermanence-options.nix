@@ -18,7 +18,8 @@ let
   inherit (lib) mkOption types;
 
   paths = import ../paths.nix { inherit lib; };
-  given = import ./given.nix { inherit lib; };
+  parts = import ./parts.nix { inherit lib; };
+  inherit (parts) given;
 
   at = entry: path: paths.join (if entry.home == null then "/" else toString entry.home) path;
 
@@ -59,19 +60,13 @@ let
     };
   };
 
-  permissions = what: {
-    user = mkOption {
-      type = types.str;
-      default = user;
-      description = "The owner of ${what}, when it has to be made.";
-    };
-    group = mkOption {
+  permissions = what: parts.permissions what {
+    user.default = user;
+    group = {
       type = types.nullOr types.str;
       default = group;
-      description = "The group of ${what}, when it has to be made.";
     };
-    mode = mkOption {
-      type = types.str;
+    mode = {
       default = "0755";
       example = "0700";
       description = "The permissions of ${what}, when it has to be made: octal, or as {manpage}`chmod(1)` has them.";
@@ -188,17 +183,11 @@ in
       ];
 
   options = {
-    directories = mkOption {
-      type = types.listOf (types.coercedTo types.str (directory: { inherit directory; }) directory);
-      default = [ ];
+    directories = parts.entries "directory" directory {
       example = if home == null then [ "/var/log" "/var/lib/bluetooth" ] else [ "Documents" ];
-      description = "Directories to keep in the store.";
     };
-    files = mkOption {
-      type = types.listOf (types.coercedTo types.str (file: { inherit file; }) file);
-      default = [ ];
+    files = parts.entries "file" file {
       example = if home == null then [ "/etc/machine-id" ] else [ ".screenrc" ];
-      description = "Files to keep in the store.";
     };
     assertions = mkOption {
       type = types.listOf types.unspecified;

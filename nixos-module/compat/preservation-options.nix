@@ -9,7 +9,8 @@ let
   inherit (lib) mkOption types;
 
   paths = import ../paths.nix { inherit lib; };
-  given = import ./given.nix { inherit lib; };
+  parts = import ./parts.nix { inherit lib; };
+  inherit (parts) given;
 
   groupOf = user: users.${user}.group or "root";
 
@@ -39,23 +40,13 @@ let
     description = "Mount options of everything here that is bound.";
   };
 
-  permissions = what: owner: mode: {
-    user = mkOption {
-      type = types.str;
-      default = owner;
-      description = "The owner of ${what}, when it has to be made.";
-    };
-    group = mkOption {
-      type = types.str;
+  permissions = what: owner: mode: parts.permissions what {
+    user.default = owner;
+    group = {
       default = groupOf owner;
       defaultText = lib.literalExpression "the group of the owner of the list";
-      description = "The group of ${what}, when it has to be made.";
     };
-    mode = mkOption {
-      type = types.str;
-      default = mode;
-      description = "The permissions of ${what}, when it has to be made.";
-    };
+    mode.default = mode;
   };
 
   # An entry: what is "directory" or "file", which is also the option of its path.
@@ -125,21 +116,13 @@ let
     );
 
   lists = scope: example: {
-    directories = mkOption {
-      type = types.listOf (
-        types.coercedTo types.str (directory: { inherit directory; }) (entry "directory" scope)
-      );
-      default = [ ];
+    directories = parts.entries "directory" (entry "directory" scope) {
       apply = map (it: it // { directory = paths.join scope.home it.directory; });
       example = example.directories;
-      description = "Directories to keep in the store.";
     };
-    files = mkOption {
-      type = types.listOf (types.coercedTo types.str (file: { inherit file; }) (entry "file" scope));
-      default = [ ];
+    files = parts.entries "file" (entry "file" scope) {
       apply = map (it: it // { file = paths.join scope.home it.file; });
       example = example.files;
-      description = "Files to keep in the store.";
     };
     inherit commonMountOptions;
   };
