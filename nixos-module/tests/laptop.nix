@@ -104,11 +104,16 @@ let
           map (also: also.subvolume) (settings.root.also or [ ]) == [ "@home" ]
         ))
         (test.contains "the journal is bounded" "SystemMaxUse=" config.services.journald.extraConfig)
+        (test.is "a copy of it goes to another machine" true config.services.journald.upload.enable)
         (test.has "/persist is backed up" "btrbk-persist" (lib.attrNames config.systemd.timers))
         (test.is "nothing is kept but in /persist" [ "/persist" ] (lib.attrNames settings.stores))
       ]
       ++ lib.optional (name != "laptop-plain") (
         test.has "what home-manager says is kept" "/home/gabriel/.local/share/direnv" paths
+      )
+      ++ lib.optional (config ? sops) (
+        test.is "secrets are decrypted with a key of the store" [ "/persist/etc/ssh/ssh_host_ed25519_key" ]
+          config.sops.age.sshKeyPaths
       )
       ++ lib.optional (name == "laptop-luks") (
         test.is "the root is on what LUKS opens" "/dev/mapper/cryptroot" settings.root.device
