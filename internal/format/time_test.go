@@ -47,3 +47,14 @@ func FuzzParseTime(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParseDate(f *testing.F) {
+	f.Add("2026-11-23")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := ParseDate(text, time.UTC)
+		want, wantErr := time.Parse(time.DateOnly, text)
+		if (err == nil) != (wantErr == nil) || err == nil && !got.Equal(want) {
+			t.Errorf("%q: %v, %v; package time has %v, %v", text, got, err, want, wantErr)
+		}
+	})
+}
