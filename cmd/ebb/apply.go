@@ -48,15 +48,16 @@ func runApply(i *invocation, args []string) error {
 			}
 		})...)
 	}
-	if err := i.recordKept(w, out.Entries); err != nil {
-		i.log.Log(kmsg.Refusal, "apply: %v", err)
+	if len(out.Entries) > 0 {
+		if err := i.recordKept(w, out.Entries); err != nil {
+			i.log.Log(kmsg.Refusal, "apply: %v", err)
+		}
 	}
-	if i.json {
-		err = printJSON(i.stdout, out)
-	} else {
+	if !i.json {
 		i.printApplied(w, &out)
+		return problemsOf(out.Entries)
 	}
-	return errors.Join(err, problemsOf(out.Entries))
+	return errors.Join(printJSON(i.stdout, out), problemsOf(out.Entries))
 }
 
 func (i *invocation) printApplied(w *work, out *applied) {

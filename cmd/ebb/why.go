@@ -4,13 +4,16 @@ import (
 	"errors"
 	"path"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/catalog"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/keep"
 	"github.com/ebb-nix/ebb/roots"
 )
@@ -25,6 +28,7 @@ type explained struct {
 	Kept   string           `json:"kept,omitempty"` // when, of what "ebb keep" put on its list
 	What   string           `json:"what,omitempty"` // it is, as the catalog knows it
 	Class  catalog.Class    `json:"class,omitempty"`
+	Lost   *time.Time       `json:"lost,omitempty"`  // when, of what is missing: its root was archived then
 	Roots  []*roots.Version `json:"roots"`           // that have it, each content once
 	Notes  []string         `json:"notes,omitempty"` // why that is not all
 	Next   string           `json:"next,omitempty"`  // what to type
@@ -113,6 +117,8 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 		e.Next = "ebb keep " + shellQuote(p)
 	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
 		e.Next = format.Sprintf("ebb restore --from %d %s", e.Roots[0].Roots[0], shellQuote(p))
+	case e.Kept != "":
+		e.Next = "ebb keep --list   # to declare it"
 	}
 	return e
 }
@@ -127,8 +133,25 @@ func (e *explained) findIn(cfg *config.Config, root string) error {
 		find := &roots.Find{Top: top, Archive: cfg.Root.Archive, Members: members}
 		found, err := find.Run([]string{literal(e.Path)})
 		e.Roots = append(e.Roots, found...)
+		if e.Fate == keep.FateMissing && len(found) > 0 {
+			e.Lost = lostAt(top, cfg.Root.Archive, found[0].Roots[0])
+		}
 		return err
 	})
+}
+
+// lostAt is when a root was archived, nil when nothing tells.
+func lostAt(top int, directory string, number uint64) *time.Time {
+	fd, err := sys.OpenBeneath(top, path.Join(directory, archive.DirectoryName(number)), unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	info, err := archive.ReadInfo(fd)
+	if err != nil {
+		return nil
+	}
+	return &info.Archived
 }
 
 // literal is the pattern that matches the path alone.
@@ -162,6 +185,9 @@ func (i *invocation) printExplained(e *explained) {
 	format.Fprintf(i.stdout, "%s\n", showText(e.Path))
 	var t table
 	t.row("  the next boot", text)
+	if e.Lost != nil {
+		t.row("  it was lost", format.Sprintf("with archived root %d, %s", e.Roots[0].Roots[0], shortTime(*e.Lost)))
+	}
 	if e.What != "" {
 		t.row("  what it is", format.Sprintf("%s (%s)", e.What, e.Class))
 	}
