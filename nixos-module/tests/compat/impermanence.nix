@@ -530,7 +530,7 @@ in
   (is "stage 1 becomes systemd's" true scripted.boot.initrd.systemd.enable)
 ]
 # It has been, by itself, since 26.05.
-++ lib.optionals (lib.versionOlder lib.trivial.release "26.05") (
+++ lib.optionals (!(evaluate [ layouts.btrfs ]).options.boot.initrd.systemd.enable.default) (
   warnsOnce "stage 1 becomes systemd's" scripted [ "boot.initrd.systemd.enable = true" ] [ "comes along" ]
 )
 ++ common.isDocumented "impermanence" "options" {

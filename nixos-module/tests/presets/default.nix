@@ -8,5 +8,6 @@ lib.concatLists (
     "presets, elsewhere" = ./elsewhere.nix;
     "catalog" = ./catalog.nix;
     "owners" = ./owners.nix;
+    "presets of everything" = ./all.nix;
   }
 )

@@ -1,4 +1,4 @@
-# A machine on which everything is enabled that the catalog has an option for, as far as this
+# A machine on which every service is enabled that the catalog has an option for, as far as this
 # NixOS has the option; nobody could build it. It is for looking at what NixOS says of the
 # directories of each.
 {
@@ -26,7 +26,8 @@ let
 
   switches = lib.filter (
     name: exists name && (optionAt name).type.name == "bool" && !(lib.elem name built)
-  ) (lib.unique (lib.concatMap (entry: entry.options or [ ]) catalog));
+  ) (lib.unique (lib.concatMap (entry: entry.options or [ ]) (lib.filter isOfSystem catalog)));
+  isOfSystem = entry: !(lib.hasPrefix "~/" entry.path);
 
   # What some cannot do without.
   settings = {
@@ -44,6 +45,8 @@ let
     "services.home-assistant.config" = { };
     "services.hydra.hydraURL" = "https://hydra.example.org";
     "services.hydra.notificationSender" = "hydra@example.org";
+    "services.kubernetes.apiserver.serviceAccountKeyFile" = "/run/secrets/key";
+    "services.kubernetes.apiserver.serviceAccountSigningKeyFile" = "/run/secrets/key";
     "services.kubernetes.masterAddress" = "kubernetes.example.org";
     "services.mastodon.localDomain" = "social.example.org";
     "services.mastodon.smtp.fromAddress" = "mastodon@example.org";
@@ -51,7 +54,7 @@ let
     "services.matrix-synapse.settings".server_name = "example.org";
     "services.minecraft-server.eula" = true;
     "services.mysql.package" = pkgs.mariadb;
-    "services.nextcloud.config".adminpassFile = "/run/secrets/password";
+    "services.nextcloud.config.adminpassFile" = "/run/secrets/password";
     "services.nextcloud.hostName" = "cloud.example.org";
     "services.photoprism.originalsPath" = "/srv/photos";
     "services.yggdrasil.enable" = true;

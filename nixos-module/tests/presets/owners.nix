@@ -149,7 +149,8 @@ let
       wanted = ownerOf entry;
       agrees = name: fact.${name} == null || fact.${name} == wanted.${name};
     in
-    if isDynamic entry then
+    isDynamic entry == isDynamic fact
+    && (if isDynamic entry then
       # The user is made when the service starts, and the mode is for nobody else before.
       wanted == {
         user = "root";
@@ -157,7 +158,7 @@ let
         mode = "0700";
       }
     else
-      agrees "user" && agrees "group" && agrees "mode";
+      agrees "user" && agrees "group" && agrees "mode");
 
   show =
     entry: facts:
