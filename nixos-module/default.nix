@@ -1,7 +1,7 @@
 # The NixOS module of ebb: import this, or take it from the flake.
 {
   imports = [
-    ./checks.nix
+    ./checks
     ./file-systems.nix
     ./home-manager.nix
     ./machine-id.nix

@@ -46,7 +46,7 @@ let
 
   groups = {
     setups = results (import ./setups.nix { whole = false; } arguments);
-    complaints = group ./complaints.nix;
+    complaints = group ./complaints;
     options = group ./options.nix ++ group ./generations.nix;
     initrd = group ./initrd.nix;
     presets = group ./presets;
