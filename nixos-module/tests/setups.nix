@@ -23,5 +23,5 @@ lib.concatLists (
         detail = "${toplevel} is no derivation";
       }
     )
-  ) (import ./machines.nix arguments)
+  ) (import ./machines arguments)
 )
