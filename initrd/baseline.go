@@ -13,7 +13,7 @@ type Baseline struct {
 // RecordBaseline notes the end of activation, if this boot has none yet: it is
 // run again when its unit is restarted.
 func (h *Host) RecordBaseline(b Baseline) error {
-	return h.updateRecord(func(r *Record) {
+	return h.addToRecord(func(r *Record) {
 		if r.Baseline == nil {
 			r.Baseline = &b
 		}

@@ -30,7 +30,7 @@ func (h *Host) AddEntries(results []mounts.EntryResult) error {
 	if len(results) == 0 {
 		return nil
 	}
-	return h.updateRecord(func(r *Record) {
+	return h.addToRecord(func(r *Record) {
 		for _, e := range results {
 			r.Live = append(dropEntry(r.Live, e.Path), e)
 		}

@@ -166,6 +166,26 @@ func (h *Host) updateRecord(change func(*Record)) error {
 		// A record that cannot be read is of no use to anybody: begin anew.
 		record = &Record{}
 	}
+	return h.writeRecord(record, change)
+}
+
+// addToRecord is updateRecord for what is worth less than the record that there
+// is: one that cannot be read stays.
+func (h *Host) addToRecord(change func(*Record)) error {
+	if unlock, err := h.lock(recordLock); err == nil {
+		defer unlock()
+	}
+	record, err := ReadRecord(h.RunDir, h.BootID)
+	switch {
+	case errors.Is(err, ErrNoRecord):
+		record = &Record{}
+	case err != nil:
+		return err
+	}
+	return h.writeRecord(record, change)
+}
+
+func (h *Host) writeRecord(record *Record, change func(*Record)) error {
 	record.Version, record.BootID, record.Kernel = recordVersion, h.BootID, h.Kernel
 	change(record)
 	data, err := jsontext.Append(make([]byte, 0, record.size()), record, "")
