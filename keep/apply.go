@@ -58,10 +58,21 @@ func (m *Machine) apply(r *Result) {
 		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in",
 			format.Sprintf("mv %s %s && ebb apply   # to have it now", m.Quote(r.Path), m.Quote(r.Path+".live")))
 	case m.DryRun:
-		r.State = Planned
+		r.State, r.Reason = Planned, wayIn(&both)
 	default:
 		m.applyNow(root, r, &both)
 	}
+}
+
+// wayIn says how an entry would come into place.
+func wayIn(both *mounts.Both) string {
+	switch {
+	case both.Holds && !both.Source:
+		return "what is there goes into the store first"
+	case both.Source:
+		return "what the store has comes into place"
+	}
+	return "there is nothing yet"
 }
 
 func (m *Machine) applyNow(root *mounts.Root, r *Result, both *mounts.Both) {

@@ -63,12 +63,17 @@ func TestApply(t *testing.T) {
 		"dir var/taken", "file var/taken/a 0644 0:0 live")
 	before := testenv.Fingerprint(t, g.dir)
 	g.machine.DryRun = true
-	g.requireStates(map[string]State{
+	planned := g.requireStates(map[string]State{
 		"/var/moved": Planned, "/var/new": Planned, "/var/stored": Planned, "/var/empty": Planned, "/var/same": Planned, "/var/both": Conflict,
 		"/etc/id": Planned, "/etc/sync": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
 	})
 	if diff := before.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
 		t.Errorf("a dry run changed:\n%s", diff)
+	}
+	for p, want := range map[string]string{"/var/moved": "into the store first", "/var/stored": "what the store has", "/var/new": "nothing yet"} {
+		if got := planned[p].Reason; !strings.Contains(got, want) {
+			t.Errorf("%s: planned: %q, want %q", p, got, want)
+		}
 	}
 	g.machine.DryRun = false
 	results := g.requireStates(map[string]State{
