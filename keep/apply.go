@@ -1,8 +1,14 @@
 package keep
 
 import (
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -41,6 +47,7 @@ func (m *Machine) isOnlyLive(item *mounts.Item) bool {
 }
 
 func (m *Machine) apply(r *Result) {
+	r.begun = time.Now().Unix() - slack
 	root := m.alone(&r.entry, r.Store)
 	both := root.Compare(func(*config.Entry) bool { return true })[0]
 	reason, err := m.hidden(r)
@@ -64,6 +71,21 @@ func (m *Machine) apply(r *Result) {
 	}
 }
 
+// takeNothing remembers a place that is empty, or holds the same as the store:
+// somebody may have it open, or have changed it since it was compared.
+func (m *Machine) takeNothing(r *Result, both *mounts.Both) {
+	status, err := m.look(r.Path)
+	if err != nil {
+		return
+	}
+	r.took = &taking{old: -1, status: status, since: r.begun}
+	if both.Holds {
+		if fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(r.Path, "/"), unix.O_PATH); err == nil {
+			r.took.old = fd
+		}
+	}
+}
+
 // wayIn says how an entry would come into place.
 func wayIn(both *mounts.Both) string {
 	switch {
@@ -83,10 +105,7 @@ func (m *Machine) applyNow(root *mounts.Root, r *Result, both *mounts.Both) {
 		}
 		state = Kept
 	} else if both.Target {
-		// Empty, or the same as in the store. Somebody may have it open.
-		if status, err := m.look(r.Path); err == nil {
-			r.took = &taking{old: -1, status: status}
-		}
+		m.takeNothing(r, both)
 	}
 	if m.place(root, r, state) {
 		m.lookBack(r)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -126,6 +127,28 @@ func TestApplyTellsUsers(t *testing.T) {
 		if len(r.Users) != 1 || len(r.Users[0].PIDs) != 1 {
 			t.Errorf("%s: users %+v, want the one process that is at work in it", p, r.Users)
 		}
+	}
+}
+
+// TestApplyTellsOfLateChanges: what was written between the comparison and the
+// mount is below the mount now, and is told.
+func TestApplyTellsOfLateChanges(t *testing.T) {
+	for _, late := range []string{"", "late"} {
+		g := newGround(t, directory("/var/same"))
+		g.tree("file var/same/a 0644 0:0 x", "file persist/var/same/a 0644 0:0 x")
+		r := &Result{Path: "/var/same", Store: "/persist", Source: "/persist/var/same", How: config.Bind, Directory: true, begun: time.Now().Unix() - slack}
+		r.entry = g.machine.Root.Stores[0].Entries[0]
+		root := g.machine.alone(&r.entry, r.Store)
+		both := root.Compare(func(*config.Entry) bool { return true })[0]
+		if late != "" {
+			g.tree("file var/same/late 0644 0:0 x", "file var/same/a 0644 0:0 y")
+		}
+		g.machine.applyNow(root, r, &both)
+		r.close()
+		if r.State != Placed || (late != "") != (len(r.Late) == 2) || late == "" && len(r.Late) > 0 {
+			t.Errorf("%q: %s, late %q, %v", late, r.State, r.Late, r.Notes)
+		}
+		g.requireContent("var/same/a", "x")
 	}
 }
 

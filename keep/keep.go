@@ -56,6 +56,7 @@ type Result struct {
 
 	entry config.Entry
 	took  *taking
+	begun int64 // before anything was looked at, in seconds of Unix time
 }
 
 // State is how a path stands after the run.

@@ -1,8 +1,6 @@
-// A run in the initrd is over before these begin to pay: to size the scheduler
-// by a cgroup's quota, again and again, and to name mappings costs a dozen
-// system calls and as many new pages at each start (go.dev/doc/godebug).
+// A run in the initrd is over before these begin to pay: following a cgroup's
+// quota, and naming each mapping by a system call (go.dev/doc/godebug).
 //
-//go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 //go:debug decoratemappings=0
 
