@@ -141,7 +141,10 @@ func TestApplyTellsOfLateChanges(t *testing.T) {
 		root := g.machine.alone(&r.entry, r.Store)
 		both := root.Compare(func(*config.Entry) bool { return true })[0]
 		if late != "" {
-			g.tree("file var/same/late 0644 0:0 x", "file var/same/a 0644 0:0 y")
+			g.tree("file var/same/late 0644 0:0 x")
+			if err := os.WriteFile(g.path("var/same/a"), []byte("y"), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
 		g.machine.applyNow(root, r, &both)
 		r.close()
