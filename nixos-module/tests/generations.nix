@@ -100,8 +100,11 @@ let
   # projects are not nixpkgs' to declare.
   sources = map builtins.readFile (
     lib.filter (lib.hasSuffix ".nix") (
-      map (name: ../. + "/${name}") (lib.attrNames (builtins.readDir ../.))
-      ++ map (name: ../compat + "/${name}") (lib.attrNames (builtins.readDir ../compat))
+      lib.concatMap (dir: map (name: dir + "/${name}") (lib.attrNames (builtins.readDir dir))) [
+        ../.
+        ../checks
+        ../compat
+      ]
     )
   );
   looked = lib.unique (
