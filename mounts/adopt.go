@@ -129,7 +129,7 @@ func (s *side) hasData() (bool, error) {
 		return false, err
 	}
 	defer unix.Close(fd)
-	empty, err := isEmpty(fd)
+	empty, err := sys.IsEmpty(fd)
 	return !empty, err
 }
 

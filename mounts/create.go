@@ -139,56 +139,11 @@ func isRootsOwn(dir *sys.Status) bool { return dir.UID == 0 && dir.Mode&0o022 ==
 // root's, 0700, and empty.
 func finishDirectory(fd int, parent *sys.Status, as attributes) error {
 	if !isRootsOwn(parent) {
-		if err := checkFresh(fd); err != nil {
+		if err := sys.CheckFresh(fd); err != nil {
 			return err
 		}
 	}
 	return setAttributes(fd, as)
-}
-
-func checkFresh(fd int) error {
-	status, err := sys.Stat(fd)
-	if err != nil {
-		return err
-	}
-	if status.UID != 0 || status.Permissions()&^unix.S_ISGID != 0o700 {
-		return format.Errorf("was exchanged for one of uid %d, mode %04o, while it was made", status.UID, status.Permissions())
-	}
-	empty, err := isEmpty(fd)
-	if err == nil && !empty {
-		err = errors.New("was exchanged for one that is not empty while it was made")
-	}
-	return err
-}
-
-// isEmpty reports whether the directory fd, not O_PATH, has no names in it.
-func isEmpty(fd int) (bool, error) {
-	for {
-		_, err := unix.Seek(fd, 0, unix.SEEK_SET)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return false, format.Errorf("seek directory: %w", err)
-		}
-		break
-	}
-	buf := make([]byte, 4096)
-	for {
-		n, err := unix.Getdents(fd, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return false, format.Errorf("getdents: %w", err)
-		}
-		if n == 0 {
-			return true, nil
-		}
-		if _, count, _ := unix.ParseDirent(buf[:n], 1, nil); count > 0 {
-			return false, nil
-		}
-	}
 }
 
 // setAttributes gives owner and mode to what root has just made, the mode

@@ -287,7 +287,7 @@ func TestFreshDirectoryIsChecked(t *testing.T) {
 		if os.Geteuid() != 0 {
 			t.Skip("the directories are not root's")
 		}
-		if err := checkFresh(fd); (err == nil) != fresh {
+		if err := sys.CheckFresh(fd); (err == nil) != fresh {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

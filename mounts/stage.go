@@ -54,7 +54,7 @@ func openStage(dir int, name string) (int, error) {
 	if err != nil {
 		return -1, errors.Join(err, sys.Remove(dir, name))
 	}
-	if err := checkFresh(fd); err != nil {
+	if err := sys.CheckFresh(fd); err != nil {
 		unix.Close(fd)
 		return -1, errors.Join(err, sys.Remove(dir, name)) // if it is empty
 	}

@@ -257,10 +257,7 @@ func (r *Restore) makeParent(f *found, dir int, name string, levels int) (int, e
 			return -1, err
 		}
 	}
-	if err := sys.MakeDirectory(dir, name, 0o700); err != nil {
-		return -1, err
-	}
-	fd, err := sys.OpenComponent(dir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := sys.MakeFresh(dir, name)
 	if err != nil {
 		return -1, err
 	}

@@ -102,14 +102,10 @@ func (c *copier) copyTopDirectory(from int, status *sys.Status, toDir int, name 
 	if err != nil {
 		return -1, err
 	}
-	if err := sys.MakeDirectory(toDir, name, 0o700); err != nil {
-		unix.Close(source)
-		return -1, err
-	}
-	target, err := sys.OpenComponent(toDir, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	target, err := sys.MakeFresh(toDir, name)
 	if err != nil {
 		unix.Close(source)
-		return -1, errors.Join(err, sys.Remove(toDir, name))
+		return -1, err
 	}
 	c.top = target
 	if err := c.copyTree(source, status); err != nil {
