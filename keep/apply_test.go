@@ -172,14 +172,18 @@ func startIn(t *testing.T, dir string) {
 // TestApplyRefuses leaves what is hostile, or would be hidden, as it is; the
 // other entries come into place.
 func TestApplyRefuses(t *testing.T) {
-	g := newGround(t, directory("/link/x"), directory("/over"), directory("/covered"), file("/etc/pipe", config.Bind), directory("/good"))
-	g.tree("link link persist", "dir over/inner", "dir covered", "fifo etc/pipe", "file over/a 0644 0:0 live")
+	g := newGround(t, directory("/link/x"), directory("/over"), directory("/covered"), file("/etc/pipe", config.Bind), directory("/good"),
+		directory("/clash"))
+	g.tree("link link persist", "dir over/inner", "dir covered", "fifo etc/pipe", "file over/a 0644 0:0 live",
+		"dir clash/inner", "file clash/a 0644 0:0 live", "file persist/clash/a 0644 0:0 store")
 	mountTmpfs(t, g.path("over/inner"), "")
 	mountTmpfs(t, g.path("covered"), "")
+	mountTmpfs(t, g.path("clash/inner"), "")
 	before := testenv.Fingerprint(t, g.path("over"))
-	results := g.requireStates(map[string]State{"/link/x": Refused, "/over": Refused, "/covered": Refused, "/etc/pipe": Refused, "/good": Placed})
-	for _, p := range []string{"/over", "/covered"} {
-		if !strings.Contains(results[p].Reason, "would be hidden") {
+	results := g.requireStates(map[string]State{"/link/x": Refused, "/over": Refused, "/covered": Refused, "/etc/pipe": Refused, "/good": Placed, "/clash": Refused})
+	// No way out moves "/clash" aside, and what is mounted in it along.
+	for _, p := range []string{"/over", "/covered", "/clash"} {
+		if !strings.Contains(results[p].Reason, "would be hidden") || len(results[p].WayOut) > 0 {
 			t.Errorf("%s: %s", p, results[p].Reason)
 		}
 	}
