@@ -45,17 +45,7 @@ func TestApply(t *testing.T) {
 // which there is nothing to do.
 func (m *machine) judgeApply(t *testing.T, o *outcome, before testenv.Inventory) {
 	t.Helper()
-	if diff := before.Diff(m.kept(t, "home/ada/docs")); diff != "" {
-		t.Errorf("in its place:\n%s", diff)
-	}
-	inStore := "persist/home/ada/docs"
-	if _, err := os.Lstat(m.path("sysroot/" + inStore)); err == nil {
-		if diff := before.Diff(m.kept(t, inStore)); diff != "" {
-			t.Errorf("in the store:\n%s", diff)
-		}
-	} else if !o.Killed && o.Status == 0 {
-		t.Errorf("status 0, and nothing is in the store\n%s", o.Output)
-	}
+	inStore := m.requireWhole(t, o, before)
 	if r := run(t, m.ebb("apply")); r.Status != 0 {
 		t.Errorf("the next run: status %d\n%s", r.Status, r.Output)
 	}

@@ -45,17 +45,7 @@ func TestKeep(t *testing.T) {
 // name, and nobody looks for it there again.
 func (m *machine) judgeKeep(t *testing.T, o *outcome, before testenv.Inventory) {
 	t.Helper()
-	if diff := before.Diff(m.kept(t, "home/ada/docs")); diff != "" {
-		t.Errorf("in its place:\n%s", diff)
-	}
-	inStore := "persist/home/ada/docs"
-	if _, err := os.Lstat(m.path("sysroot/" + inStore)); err == nil {
-		if diff := before.Diff(m.kept(t, inStore)); diff != "" {
-			t.Errorf("in the store:\n%s", diff)
-		}
-	} else if !o.Killed && o.Status == 0 {
-		t.Errorf("status 0, and nothing is in the store\n%s", o.Output)
-	}
+	inStore := m.requireWhole(t, o, before)
 	for _, which := range []string{"the next run", "the one after it"} {
 		if r := run(t, m.ebb("keep", "/home/ada/docs")); r.Status != 0 {
 			t.Errorf("%s: status %d\n%s", which, r.Status, r.Output)
@@ -73,6 +63,24 @@ func (m *machine) judgeKeep(t *testing.T, o *outcome, before testenv.Inventory) 
 		}
 		return err
 	}))
+}
+
+// requireWhole looks at data in its place, and in the store, where nothing may
+// be but what is whole; it returns where that is.
+func (m *machine) requireWhole(t *testing.T, o *outcome, before testenv.Inventory) (inStore string) {
+	t.Helper()
+	if diff := before.Diff(m.kept(t, "home/ada/docs")); diff != "" {
+		t.Errorf("in its place:\n%s", diff)
+	}
+	inStore = "persist/home/ada/docs"
+	if _, err := os.Lstat(m.path("sysroot/" + inStore)); err == nil {
+		if diff := before.Diff(m.kept(t, inStore)); diff != "" {
+			t.Errorf("in the store:\n%s", diff)
+		}
+	} else if !o.Killed && o.Status == 0 {
+		t.Errorf("status 0, and nothing is in the store\n%s", o.Output)
+	}
+	return inStore
 }
 
 // kept describes a tree, but for its times.
