@@ -100,14 +100,13 @@ func (p *placing) checkLink(fd int) error {
 	if err != nil {
 		return err
 	}
-	buf := make([]byte, unix.PathMax)
-	n := 0
+	target := ""
 	if status.IsSymlink() {
-		if n, err = unix.Readlinkat(fd, "", buf); err != nil {
+		if target, err = sys.SymlinkTarget(fd, ""); err != nil {
 			return format.Errorf("readlink: %w", err)
 		}
 	}
-	if string(buf[:n]) != p.result.Source || status.UID != 0 {
+	if target != p.result.Source || status.UID != 0 {
 		return format.Errorf("%s was exchanged for a %s of uid %d while it was linked",
 			quotePath(p.item.Entry.Path), status.TypeName(), status.UID)
 	}

@@ -38,12 +38,16 @@ func ReadSymlink(dirFd int, name string) (string, error) {
 	if err := CheckName(name); err != nil {
 		return "", pathError("readlink", name, err)
 	}
+	target, err := SymlinkTarget(dirFd, name)
+	return target, pathError("readlink", name, err)
+}
+
+// SymlinkTarget is [ReadSymlink] also for a link that is open itself as dirFd,
+// with O_PATH: then the name is empty. readlink(2), Linux 2.6.39.
+func SymlinkTarget(dirFd int, name string) (string, error) {
 	buf := make([]byte, unix.PathMax)
 	n, err := retryInt(func() (int, error) { return unix.Readlinkat(dirFd, name, buf) })
-	if err != nil {
-		return "", pathError("readlink", name, err)
-	}
-	return string(buf[:n]), nil
+	return string(buf[:max(n, 0)]), err
 }
 
 // Remove unlinks name in dirFd, an empty directory or anything else. Nothing

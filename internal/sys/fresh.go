@@ -51,31 +51,31 @@ func CheckFresh(fd int) error {
 // IsEmpty reports whether the directory fd, not O_PATH, has no names in it. An
 // empty one stands at its beginning again.
 func IsEmpty(fd int) (bool, error) {
-	for {
-		_, err := unix.Seek(fd, 0, unix.SEEK_SET)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return false, format.Errorf("seek directory: %w", err)
-		}
-		break
+	if err := rewind(fd); err != nil {
+		return false, err
 	}
 	buf := make([]byte, 4096)
 	for {
-		n, err := unix.Getdents(fd, buf)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
+		n, err := retryInt(func() (int, error) { return unix.Getdents(fd, buf) })
 		if err != nil {
 			return false, format.Errorf("getdents: %w", err)
 		}
 		if n == 0 {
-			_, err = unix.Seek(fd, 0, unix.SEEK_SET) // for who reads it next
-			return true, err
+			return true, rewind(fd) // for who reads it next
 		}
 		if _, count, _ := unix.ParseDirent(buf[:n], 1, nil); count > 0 {
 			return false, nil
 		}
 	}
+}
+
+func rewind(fd int) error {
+	err := retry(func() error {
+		_, err := unix.Seek(fd, 0, unix.SEEK_SET)
+		return err
+	})
+	if err != nil {
+		return format.Errorf("seek directory: %w", err)
+	}
+	return nil
 }
