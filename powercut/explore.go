@@ -267,14 +267,14 @@ func (x *explorer) try(s *stage, c Cut) error {
 // for half of the other states: it costs as much as the recovery.
 func (x *explorer) judge(s *stage, c Cut) (recovery []Record, reason, err error) {
 	disk := x.machine.disk
-	reason = x.machine.judge(s.known, c.Seed%2 == 0, func() error {
+	reason = x.machine.nameless(x.machine.judge(s.known, c.Seed%2 == 0, func() error {
 		if s.depth == 0 {
 			return nil
 		}
 		records, err := disk.records()
 		recovery = cloneRecords(records)
 		return err
-	})
+	}))
 	records, err := disk.records()
 	if err != nil {
 		return nil, nil, err

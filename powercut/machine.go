@@ -71,6 +71,15 @@ func (m *machine) root(elements ...string) string {
 	return filepath.Join(append([]string{m.dir, "root"}, elements...)...)
 }
 
+// nameless is the error without what another machine names otherwise, so that a
+// state that is replayed fails with the same words.
+func (m *machine) nameless(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(strings.NewReplacer(m.dir+"/", "", m.disk.Path, "the disk").Replace(err.Error()))
+}
+
 // format makes the file system and what lies on it at the beginning.
 func (m *machine) format() error {
 	arguments := append([]string{"-q", "-f", "-K"}, m.scenario.Mkfs...)

@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -113,9 +114,26 @@ func TestReplay(t *testing.T) {
 		t.Fatalf("%d states failed, want 1", len(result.Failures))
 	}
 	failed := result.Failures[0]
+	if strings.Contains(failed.Reason, os.TempDir()+"/") {
+		t.Errorf("the directory of this run is in %q", failed.Reason)
+	}
 	output, err := exec.Command(weak, "replay", failed.Case).CombinedOutput()
 	if err == nil || !strings.Contains(string(output), "now:  "+failed.Reason) {
 		t.Errorf("replay of %q: %v\n%s", failed.Reason, err, output)
+	}
+}
+
+// What is wrong is told without the directory and the device of one run, also
+// where the kernel's answer names them.
+func TestReasonsAreNameless(t *testing.T) {
+	m := &machine{dir: t.TempDir(), disk: &Disk{Path: "/dev/loop7"}}
+	_, err := os.Stat(m.top("@"))
+	err = fmt.Errorf("%s: there is no whole @: %w", m.disk.Path, err)
+	if got, want := m.nameless(err).Error(), "the disk: there is no whole @: stat top/@: no such file or directory"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if m.nameless(nil) != nil {
+		t.Error("nothing is wrong, and yet there is an error")
 	}
 }
 
