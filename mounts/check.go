@@ -3,7 +3,6 @@ package mounts
 import (
 	"errors"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -114,7 +113,7 @@ func (s *side) describeConflicts() string {
 	defer unix.Close(fd)
 	names, _ := sys.ReadNames(fd)
 	for _, name := range names {
-		if strings.HasPrefix(name, s.name+conflictMark) {
+		if isConflictOf(name, s.name) {
 			return format.Sprintf("changed in two places once: the other version is %s, to be merged and removed", quotePath(join(path.Dir(s.path()), name)))
 		}
 	}

@@ -44,7 +44,7 @@ func (p *placing) copyIn() error {
 		if err := replace(&p.source, &p.target); err != nil {
 			return err
 		}
-		agree(p.source.fd)
+		agree(p.source.fd, &p.source.status)
 		return nil
 	})
 }
@@ -59,7 +59,7 @@ func (p *placing) targetStays() (bool, error) {
 	if same {
 		p.result.State = Already
 		if !p.run.dry {
-			agree(p.source.fd)
+			agree(p.source.fd, &p.source.status)
 		}
 		return true, nil
 	}

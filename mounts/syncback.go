@@ -62,7 +62,7 @@ func (p *placing) copyBack() error {
 		if same {
 			p.result.State = Already
 			if !p.run.dry {
-				agree(p.source.fd)
+				agree(p.source.fd, &p.source.status)
 			}
 			return nil
 		}
@@ -109,7 +109,7 @@ func (p *placing) commit(fd int) error {
 	if err := renameInto(fd, &p.source); err != nil {
 		return err
 	}
-	agree(fd) // after the rename, which sets the change time
+	agree(fd, &p.target.status) // after the rename, which sets the change time
 	return sys.SyncDirectory(p.source.trail.fd())
 }
 

@@ -29,15 +29,18 @@ type agreement struct {
 // differ, in seconds: both have the clock of the last tick.
 const noted = 1
 
-// stamp tells one state of a file from another: copies have the times of what
-// they are copies of.
+// stamp tells one state of a file from another: copies have the times, the owner
+// and the mode of what they are copies of.
 func stamp(s *sys.Status) string {
-	return format.Sprintf("%d.%09d %d", s.Mtime.Sec, s.Mtime.Nsec, s.Size)
+	return format.Sprintf("%d.%09d %d %o %d:%d", s.Mtime.Sec, s.Mtime.Nsec, s.Size, s.Permissions(), s.UID, s.GID)
 }
+
+// noteMax is the longest note and more.
+const noteMax = 128
 
 // readAgreement reads the note of the source, open as fd.
 func readAgreement(fd int) (a agreement, err error) {
-	buf := make([]byte, 96)
+	buf := make([]byte, noteMax)
 	n, err := unix.Getxattr(sys.DescriptorPath(fd), agreedXattr, buf)
 	if err != nil {
 		return a, err
@@ -52,22 +55,29 @@ func readAgreement(fd int) (a agreement, err error) {
 
 // fits tells whether the source is what it was when this was noted on it.
 func (a *agreement) fits(source *sys.Status) bool {
-	return a.stamp == stamp(source) && source.Ctime.Sec-a.at <= noted && a.at-source.Ctime.Sec <= noted
+	return a.stamp == stamp(source) && a.isLast(source)
 }
 
-// agree makes the note on the source, open as fd. It is best effort: at worst
-// both sides count as changed the next time that they differ, and both are kept.
-func agree(fd int) {
+// isLast tells whether the note was the last that was done to the source.
+func (a *agreement) isLast(source *sys.Status) bool {
+	return source.Ctime.Sec-a.at <= noted && a.at-source.Ctime.Sec <= noted
+}
+
+// agree notes on the source, open as fd, that the sides agreed when it, or what
+// it is a copy of, was as s has it: what was written to it since does not fit. It
+// is best effort: at worst both sides count as changed the next time that they
+// differ, and both are kept.
+func agree(fd int, s *sys.Status) {
 	own, err := sys.Stat(fd)
 	if err != nil {
 		return
 	}
-	if a, err := readAgreement(fd); err == nil && a.fits(&own) {
+	if a, err := readAgreement(fd); err == nil && a.stamp == stamp(s) && a.isLast(&own) {
 		return
 	}
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now) == nil {
-		_ = unix.Setxattr(sys.DescriptorPath(fd), agreedXattr, []byte(format.Sprintf("%s %d", stamp(&own), now.Sec)), 0)
+		_ = unix.Setxattr(sys.DescriptorPath(fd), agreedXattr, []byte(format.Sprintf("%s %d", stamp(s), now.Sec)), 0)
 	}
 }
 
@@ -120,7 +130,7 @@ func (p *placing) takeSource() error {
 	if err := renameInto(fd, &p.target); err != nil {
 		return err
 	}
-	agree(p.source.fd)
+	agree(p.source.fd, &p.source.status)
 	return nil
 }
 
@@ -136,6 +146,14 @@ func conflictName(name string, seconds int64) string {
 	const nameMax, number = 255, len("-100")
 	mark := format.Sprintf("%s%d", conflictMark, seconds)
 	return name[:min(len(name), nameMax-len(mark)-number)] + mark
+}
+
+// isConflictOf tells whether conflictName made the name for a source, the whole
+// of it or a shortened one.
+func isConflictOf(name, source string) bool {
+	const shortened = 200
+	i := strings.LastIndex(name, conflictMark)
+	return i >= 0 && strings.HasPrefix(source, name[:i]) && (i == len(source) || i > shortened)
 }
 
 // keepBeside copies a side to a new name beside the source, durably.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -158,6 +159,69 @@ func TestSyncSourceChangesMode(t *testing.T) {
 	}
 }
 
+// TestSyncModeIsChanged: who makes a file private, and nothing else, has changed
+// it. When the store's copy was changed as well nothing is undone without a word.
+func TestSyncModeIsChanged(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	for _, store := range []string{"", "store"} {
+		g := newGround(t)
+		g.tree("file persist/etc/f 0644 0:0 first")
+		g.entries(synced("/etc/f"))
+		g.mount()
+		if err := os.Chmod(g.path("etc/f"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if store != "" {
+			g.change("persist/etc/f", store, 100, false)
+		}
+		result := g.syncBack()["/etc/f"]
+		kept := g.conflicts()
+		if store == "" {
+			if info, err := os.Stat(g.path("persist/etc/f")); err != nil || info.Mode() != 0o600 || len(kept) > 0 {
+				t.Errorf("the mode alone: %v, %v, kept %q", info.Mode(), err, kept)
+			}
+			continue
+		}
+		g.requireContent("etc/f", store)
+		if len(result.Notes) != 1 || len(kept) != 1 {
+			t.Fatalf("nothing is said, or kept: %+v, %q", result, kept)
+		}
+		if info, err := os.Stat(g.path("persist/etc/" + kept[0])); err != nil || info.Mode() != 0o600 {
+			t.Errorf("what was kept: %v, %v", info.Mode(), err)
+		}
+	}
+}
+
+// TestSyncAgreement: what was written between a copy and the note on it does not
+// pass for what the sides agreed about.
+func TestSyncAgreement(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.tree("file persist/etc/f 0644 0:0 first", "file etc/f 0644 0:0 first")
+	g.setTime("etc/f", 10)
+	g.setTime("persist/etc/f", 10)
+	for _, late := range []string{"", "late"} {
+		file, err := sys.OpenComponent(testenv.OpenDir(t, g.path("persist/etc")), "f", unix.O_PATH)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(file)
+		before, err := sys.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if late != "" {
+			g.write("persist/etc/f", late)
+		}
+		agree(file, &before)
+		now, _ := sys.Stat(file)
+		a, err := readAgreement(file)
+		if err != nil || a.fits(&now) != (late == "") {
+			t.Errorf("%q: %+v, %v", late, a, err)
+		}
+	}
+}
+
 // TestSyncLongName: there is room for the name of what is kept.
 func TestSyncLongName(t *testing.T) {
 	for _, length := range []int{10, 230, 255} {
@@ -166,6 +230,58 @@ func TestSyncLongName(t *testing.T) {
 		if len(got)+len("-100") > 255 || !strings.HasPrefix(got, name[:min(length, 200)]) || !strings.HasSuffix(got, conflictMark+"1099511627776") {
 			t.Errorf("%d: %q", length, got)
 		}
+		if !isConflictOf(got, name) || !isConflictOf(got+"-1", name) || isConflictOf(got, "x"+name) || isConflictOf(name, name) {
+			t.Errorf("%d: %q is not known for what it is", length, got)
+		}
+	}
+	if isConflictOf("f"+conflictMark+"1", "f.conf") {
+		t.Error("what is kept beside f is said of f.conf")
+	}
+}
+
+// TestSyncLongNameIsSaid: what was kept under a shortened name is said, too.
+func TestSyncLongNameIsSaid(t *testing.T) {
+	g := newGround(t)
+	name := strings.Repeat("n", 240)
+	g.tree("file persist/etc/" + name + " 0644 0:0 first")
+	g.entries(synced("/etc/" + name))
+	g.mount()
+	g.change("persist/etc/"+name, "source", 50, false)
+	g.change("etc/"+name, "target", 100, true)
+	g.syncBack()
+	if reason := byPath(g.root.Check())["/etc/"+name].Reason; !strings.Contains(reason, conflictMark) {
+		t.Errorf("nothing is said: %q", reason)
+	}
+}
+
+// TestSyncFullStore: a store that is full keeps the copy that it has, it is
+// said why, and the next run copies when there is room.
+func TestSyncFullStore(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/f 0640 7:8 first")
+	g.entries(synced("/etc/f"))
+	g.mount()
+	g.resizeStore("256k")
+	g.write("persist/filler", strings.Repeat("x", 160<<10))
+	more := strings.Repeat("more", 40<<10)
+	g.change("etc/f", more, 10, true)
+	result := g.syncBack()["/etc/f"]
+	if result.State != Failed || !strings.Contains(result.Reason, unix.ENOSPC.Error()) {
+		t.Errorf("a full store: %s, %q", result.State, result.Reason)
+	}
+	g.requireContent("persist/etc/f", "first")
+	if left := g.conflicts(); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	g.resizeStore("4m")
+	g.requireState(g.syncBack(), "/etc/f", InPlace)
+	g.requireContent("persist/etc/f", more)
+}
+
+func (g *ground) resizeStore(size string) {
+	g.t.Helper()
+	if err := unix.Mount("test", g.path("persist"), "tmpfs", unix.MS_REMOUNT, "mode=0755,size="+size); err != nil {
+		g.t.Fatal(err)
 	}
 }
 
