@@ -96,7 +96,7 @@ func (p *placing) checkSync() error {
 	case !p.source.exists():
 		return p.is(InPlace, "not copied back yet")
 	}
-	same, err := sameContents(&p.source, &p.target)
+	same, err := p.sameContents()
 	if err == nil && !same {
 		return p.is(InPlace, "differs from the copy in the store")
 	}

@@ -52,7 +52,7 @@ func (p *placing) copyIn() error {
 // targetStays decides at a boot, where there is a target only on a root that is
 // not fresh.
 func (p *placing) targetStays() (bool, error) {
-	same, err := sameContents(&p.source, &p.target)
+	same, err := p.sameContents()
 	if err != nil {
 		return false, err
 	}
@@ -125,10 +125,11 @@ func renameInto(fd int, to *side) error {
 	return nil
 }
 
-// sameContents reports whether two files agree in owner, mode and contents.
-// Times do not count: a program that writes what was there already has changed
-// nothing.
-func sameContents(a, b *side) (bool, error) {
+// sameContents reports whether two files agree in owner, mode, contents and
+// extended attributes. Times do not count: a program that writes what was there
+// already has changed nothing.
+func (p *placing) sameContents() (bool, error) {
+	a, b := &p.source, &p.target
 	if a.status.UID != b.status.UID || a.status.GID != b.status.GID ||
 		a.status.Permissions() != b.status.Permissions() || a.status.Size != b.status.Size {
 		return false, nil
@@ -144,7 +145,11 @@ func sameContents(a, b *side) (bool, error) {
 	}
 	defer fb.Close()
 	// A file that grows meanwhile is read up to the size that it had.
-	return sameBytes(io.LimitReader(fa, int64(a.status.Size)), io.LimitReader(fb, int64(b.status.Size)))
+	same, err := sameBytes(io.LimitReader(fa, int64(a.status.Size)), io.LimitReader(fb, int64(b.status.Size)))
+	if _, unnoted := readAgreement(a.fd); !same || err != nil || unnoted != nil {
+		return same, err // without a note the store may be one that has no attributes
+	}
+	return copytree.SameXattrs(int(fa), int(fb))
 }
 
 // openContents opens the regular file of a side for reading.

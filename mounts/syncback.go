@@ -55,7 +55,7 @@ func (p *placing) copyBack() error {
 		return nil
 	}
 	if p.source.exists() {
-		same, err := sameContents(&p.source, &p.target)
+		same, err := p.sameContents()
 		if err != nil {
 			return err
 		}

@@ -192,6 +192,44 @@ func TestSyncModeIsChanged(t *testing.T) {
 	}
 }
 
+// TestSyncXattrs: an attribute that is set on the live file, or taken away from
+// it, and nothing else, reaches the store; one set in the store reaches the file.
+func TestSyncXattrs(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	const name = "trusted.note" // tmpfs has user.* since Linux 6.6 only
+	g := newGround(t)
+	g.tree("file persist/etc/f 0644 0:0 first")
+	g.entries(synced("/etc/f"))
+	g.mount()
+	steps := []struct{ changed, other, value string }{
+		{"etc/f", "persist/etc/f", "live"},
+		{"etc/f", "persist/etc/f", "live again"},
+		{"persist/etc/f", "etc/f", "store"},
+		{"etc/f", "persist/etc/f", ""},
+	}
+	for _, s := range steps {
+		if s.changed == "persist/etc/f" {
+			time.Sleep((noted + 2) * time.Second) // the note tells no more than seconds
+		}
+		err := unix.Setxattr(g.path(s.changed), name, []byte(s.value), 0)
+		if s.value == "" {
+			err = unix.Removexattr(g.path(s.changed), name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.syncBack()
+		value := make([]byte, 64)
+		n, err := unix.Getxattr(g.path(s.other), name, value)
+		if got := string(value[:max(n, 0)]); got != s.value || (err != nil) != (s.value == "") {
+			t.Errorf("%+v: %q, %v", s, got, err)
+		}
+	}
+	if kept := g.conflicts(); len(kept) > 0 {
+		t.Errorf("kept beside: %q", kept)
+	}
+}
+
 // TestSyncAgreement: what was written between a copy and the note on it does not
 // pass for what the sides agreed about.
 func TestSyncAgreement(t *testing.T) {

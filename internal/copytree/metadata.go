@@ -64,6 +64,31 @@ func (c *copier) copyXattrs(source, target int) error {
 	return nil
 }
 
+// SameXattrs reports whether two files, open as a and b, have the same extended
+// attributes, ACLs among them: those that Copy copies with SetID.
+func SameXattrs(a, b int) (bool, error) {
+	c := copier{options: Options{SetID: true}}
+	for _, fd := range []int{a, b} {
+		names, err := sys.ListXattrs(fd)
+		if err != nil {
+			return false, err
+		}
+		for _, name := range names {
+			if !c.wantXattr(name) {
+				continue
+			}
+			value, err := sys.GetXattr(a, name)
+			other, errOther := sys.GetXattr(b, name)
+			if err := errors.Join(err, errOther); errors.Is(err, unix.ENODATA) || err == nil && string(value) != string(other) {
+				return false, nil
+			} else if err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, nil
+}
+
 // copyNodeXattrs copies the attributes of what is not opened: links, FIFOs,
 // devices. They can have security.* and trusted.* only (xattr(7)), and rarely
 // do; without them they are as good.
