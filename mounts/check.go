@@ -112,10 +112,20 @@ func (s *side) describeConflicts() string {
 	}
 	defer unix.Close(fd)
 	names, _ := sys.ReadNames(fd)
+	newest, more := "", -1
 	for _, name := range names {
 		if isConflictOf(name, s.name) {
-			return format.Sprintf("changed in two places once: the other version is %s, to be merged and removed", quotePath(join(path.Dir(s.path()), name)))
+			newest = max(newest, name)
+			more++
 		}
 	}
-	return ""
+	others := ""
+	switch {
+	case more < 0:
+		return ""
+	case more > 0:
+		others = format.Sprintf(" (and %d more beside it)", more)
+	}
+	return format.Sprintf("changed in two places once: the other version is %s%s, to be merged and removed",
+		quotePath(join(path.Dir(s.path()), newest)), others)
 }

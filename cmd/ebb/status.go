@@ -148,24 +148,27 @@ func (i *invocation) printProblems(p palette, problems []initrd.Problem) {
 	}
 }
 
-// printEntries lists the entries where it was asked for, and otherwise those
-// of a number that can be taken in at a glance.
+// printEntries lists the entries where it was asked for, or where they can be
+// taken in at a glance; otherwise those that there is something to say of.
 func (i *invocation) printEntries(p palette, s *initrd.Status, all bool) {
 	const glance = 20
-	if len(s.Entries) == 0 || (!all && len(s.Entries) > glance) {
-		if len(s.Entries) > glance {
-			format.Fprintf(i.stdout, "\nebb status --all lists all %d entries.\n", len(s.Entries))
-		}
-		return
-	}
-	format.Fprintln(i.stdout)
+	all = all || len(s.Entries) <= glance
 	var t table
 	for _, e := range s.Entries {
 		state := p.good(string(e.State))
-		if !e.OK() {
+		switch {
+		case !e.OK():
 			state = p.bad(string(e.State))
+		case e.Reason == "" && !all:
+			continue
 		}
 		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store), kmsg.Quote(e.Reason))
 	}
-	t.print(i.stdout)
+	if len(t.rows) > 0 {
+		format.Fprintln(i.stdout)
+		t.print(i.stdout)
+	}
+	if !all {
+		format.Fprintf(i.stdout, "\nebb status --all lists all %d entries.\n", len(s.Entries))
+	}
 }
