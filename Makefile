@@ -16,7 +16,7 @@ TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build build/ebb, static and stripped, as it goes into the initrd
@@ -35,6 +35,7 @@ test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, power cut
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
 	EBB_LONG=1 $(MAKE) test
+	$(MAKE) test-vm-next
 
 .PHONY: test-host
 test-host: ## run the tests that need no virtual machine, with the race detector
@@ -53,6 +54,13 @@ test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LON
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
 	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
+
+# What depends on systemd: its first boots, mounts, shutdowns, hibernation, LUKS, and the files that the NixOS module writes.
+SYSTEMD_TESTS = TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestLVM|TestHibernation|TestShutdownAndOptions|TestUnitsRunTwice|TestTmpfsRoot|TestSubvolumeMadeBySystemd|TestApply|TestPrune|TestDaily|TestKernelParameters
+
+.PHONY: test-vm-next
+test-vm-next: ## run the reboot tests that depend on systemd with that of the Debian release to come
+	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm go test -v -count=1 -timeout $(TIMEOUT) -run '^($(SYSTEMD_TESTS))' ./vmtest/reboot
 
 .PHONY: test-nix
 test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names

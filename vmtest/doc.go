@@ -6,6 +6,9 @@
 // their contents from boot to boot, and a [Config], which may be changed between boots. Every boot is a new QEMU
 // process with a kernel command line and an initrd made for it.
 //
+// Machines have systemd and the kernel of the Debian release that $EBB_VM_SUITE names: trixie (systemd 257, Linux 6.12),
+// unless it says otherwise. QEMU and the programs that make disks are always those of trixie.
+//
 //	kit, err := vmtest.Prepare(ctx, vmtest.Options{Log: os.Stderr})
 //	disk, err := kit.Disk(ctx, vmtest.DiskSpec{Label: "nixos", Subvolumes: ...})
 //	m, err := kit.NewMachine(ctx, vmtest.Config{Dir: dir, Disks: []string{disk}, Fstab: ...})

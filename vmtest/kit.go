@@ -1,6 +1,7 @@
 package vmtest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,8 +19,9 @@ import (
 )
 
 const (
-	// suite is the Debian release that everything comes from: systemd 257, kernel 6.12, QEMU 10.
-	suite = "trixie"
+	// toolSuite is the Debian release of the programs that run on the host, and of machines unless another is asked for:
+	// QEMU 10; systemd 257, kernel 6.12.
+	toolSuite = "trixie"
 	// recipe is part of every cache key. It is to be raised when code that makes cached things changes its results.
 	recipe = "4"
 )
@@ -30,8 +32,14 @@ const keepUnused = 5 * 24 * time.Hour
 // CacheEnv names the environment variable with the directory for all that is downloaded and built.
 const CacheEnv = "EBB_VMTEST_CACHE"
 
+// SuiteEnv names the environment variable with the Debian release that machines are made of, and so with the version of
+// their systemd and their kernel: "forky", say. The programs on the host stay those that the harness was tried with.
+const SuiteEnv = "EBB_VM_SUITE"
+
 // Options say how to prepare a Kit.
 type Options struct {
+	// Suite is the Debian release of systemd and the kernel in the machines. Empty means $EBB_VM_SUITE, or trixie.
+	Suite string
 	// CacheDir keeps what is downloaded and built, about 700 MB. Empty means $EBB_VMTEST_CACHE, or ebb-vmtest in
 	// os.UserCacheDir.
 	CacheDir string
@@ -44,6 +52,7 @@ type Kit struct {
 	cache *cache.Cache
 	log   io.Writer
 	start time.Time
+	suite string
 
 	tools, guest debian.Tree
 	// vmlinux and guestProgram are files, boot is the directory with the initrd in its parts, system the one that goes to
@@ -83,7 +92,7 @@ func Prepare(ctx context.Context, o Options) (*Kit, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kit{cache: c, log: o.Log, start: time.Now()}
+	k := &Kit{cache: c, log: o.Log, start: time.Now(), suite: cmp.Or(o.Suite, os.Getenv(SuiteEnv), toolSuite)}
 	for _, step := range []func(context.Context) error{
 		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseCPUs, k.chooseAccel,
 	} {
@@ -129,15 +138,15 @@ func (k *Kit) report(format string, args ...any) {
 
 func (k *Kit) fetchTools(ctx context.Context) error {
 	// What xfs_scrub(8) is made of, which needs nobody here.
-	tree, err := k.fetch(ctx, "tools", toolPackages(), without("python3", "libpython3", "libicu", "media-types"), nil)
+	tree, err := k.fetch(ctx, "tools", toolSuite, toolPackages(), without("python3", "libpython3", "libicu", "media-types"), nil)
 	k.tools = debian.Tree(tree)
 	return err
 }
 
 func (k *Kit) fetchGuest(ctx context.Context) error {
 	// A Debian kernel depends on Debian's initrd generator, which has no use here.
-	keep := without("initramfs-tools", "dracut", "klibc", "libklibc", "linux-base", "cpio")
-	tree, err := k.fetch(ctx, "guest", guestPackages(), keep, func(tree debian.Tree) error {
+	keep := without("initramfs-tools", "dracut", "klibc", "libklibc", "cpio")
+	tree, err := k.fetch(ctx, "guest", k.suite, guestPackages(), keep, func(tree debian.Tree) error {
 		version, err := tree.KernelVersion()
 		if err != nil {
 			return err
@@ -155,17 +164,18 @@ func without(prefixes ...string) func(debian.Package) bool {
 	}
 }
 
-// fetch returns a tree with packages and what they depend on, less those that keep refuses. Finish, when not nil, has a
-// last hand at a new tree.
-func (k *Kit) fetch(ctx context.Context, name string, packages []string, keep func(debian.Package) bool,
+// fetch returns a tree with packages of a release and what they depend on, less those that keep refuses. Finish, when
+// not nil, has a last hand at a new tree.
+func (k *Kit) fetch(ctx context.Context, name, suite string, packages []string, keep func(debian.Package) bool,
 	finish func(debian.Tree) error,
 ) (string, error) {
 	key := cache.Key(recipe, suite, strings.Join(packages, " "))
 	return k.cache.Build(name, key, func(dir string) error {
 		var kept []debian.Package
-		// Two trees of one cache share apt's directory, so that they are fetched one after the other.
-		err := k.cache.Locked("apt", func() error {
-			archive, err := debian.Open(ctx, filepath.Join(k.cache.Root(), "apt"), suite, k.report)
+		// Two trees of one release share apt's directory, so that they are fetched one after the other.
+		apt := "apt-" + suite
+		err := k.cache.Locked(apt, func() error {
+			archive, err := debian.Open(ctx, filepath.Join(k.cache.Root(), apt), suite, k.report)
 			if err != nil {
 				return err
 			}

@@ -120,7 +120,8 @@ func TestFirstBoot(t *testing.T) {
 // wantCommitted looks at what systemd did with the machine's new id.
 func (m *machine) wantCommitted() {
 	m.t.Helper()
-	m.want("Result=success\nConditionResult=yes", "systemctl", "show", "-pResult,ConditionResult", "systemd-machine-id-commit.service")
+	m.want("Result=success", "systemctl", "show", "-pResult", "systemd-machine-id-commit.service")
+	m.want("ConditionResult=yes", "systemctl", "show", "-pConditionResult", "systemd-machine-id-commit.service")
 	m.want("done", "sh", "-c", "findmnt /etc/machine-id || echo done")
 }
 

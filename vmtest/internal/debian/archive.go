@@ -34,7 +34,8 @@ type Archive struct {
 	report func(format string, args ...any)
 }
 
-// Open prepares apt's directories for a suite ("trixie") below dir. Report gets a line for each step that takes long.
+// Open prepares apt's directories for a suite ("trixie") below dir, which is for that suite alone. Report gets a line for
+// each step that takes long.
 func Open(ctx context.Context, dir, suite string, report func(string, ...any)) (*Archive, error) {
 	a := &Archive{dir: dir, suite: suite, report: report}
 	if _, err := os.Stat(keyring); err != nil {
@@ -53,10 +54,9 @@ func Open(ctx context.Context, dir, suite string, report func(string, ...any)) (
 	if err != nil {
 		return nil, fmt.Errorf("prepare apt: %w", err)
 	}
-	source := fmt.Sprintf("deb [signed-by=%s] %s %s main\n", keyring, hostMirror(ctx), suite)
 	for name, text := range map[string]string{
 		"apt.conf":             aptConf(dir, me.Username, hostProxies(ctx)),
-		"etc/apt/sources.list": source,
+		"etc/apt/sources.list": source(hostMirror(ctx), suite),
 		"var/lib/dpkg/status":  "", // nothing is installed, so that every dependency is fetched
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -64,6 +64,13 @@ func Open(ctx context.Context, dir, suite string, report func(string, ...any)) (
 		}
 	}
 	return a, a.update(ctx)
+}
+
+// source is the line of a sources.list(5). A release that is not out yet names a day, a week ahead, on which its lists
+// expire; a mirror that is behind by more has nothing that a machine in a test would have to be kept from. A released one
+// names no such day. What the lists hold is signed in either case.
+func source(mirror, suite string) string {
+	return fmt.Sprintf("deb [signed-by=%s check-valid-until=no] %s %s main\n", keyring, mirror, suite)
 }
 
 // aptConf is the text of an apt.conf(5) that keeps apt below dir. The sandbox user is the caller: apt, run by root,

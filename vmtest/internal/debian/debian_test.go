@@ -65,3 +65,11 @@ func TestAptConf(t *testing.T) {
 		}
 	}
 }
+
+func TestSource(t *testing.T) {
+	got := source("http://mirror.example/debian", "forky")
+	want := "deb [signed-by=" + keyring + " check-valid-until=no] http://mirror.example/debian forky main\n"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

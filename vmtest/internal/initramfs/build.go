@@ -2,7 +2,9 @@ package initramfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -18,7 +20,7 @@ const (
 
 // Fingerprint is everything in this package, besides its code, that the result of Build depends on.
 func Fingerprint() []any {
-	all := []any{treeFiles(), Modules(), skeleton()}
+	all := []any{treeFiles(), modules(), olderModules(), skeleton()}
 	for _, s := range sets() {
 		all = append(all, s.treeFiles())
 	}
@@ -32,9 +34,9 @@ func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	if err != nil {
 		return err
 	}
-	bzImage, err := os.ReadFile(tree.Path("boot/vmlinuz-" + version))
+	bzImage, err := readKernel(tree, version)
 	if err != nil {
-		return fmt.Errorf("read kernel: %w", err)
+		return err
 	}
 	vmlinux, err := ExtractVmlinux(bzImage)
 	if err != nil {
@@ -43,14 +45,14 @@ func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, KernelFile), vmlinux, 0o644); err != nil {
 		return fmt.Errorf("write kernel: %w", err)
 	}
-	modules := filepath.Join(dir, ModulesDir)
-	if err := os.Mkdir(modules, 0o755); err != nil {
+	staged := filepath.Join(dir, ModulesDir)
+	if err := os.Mkdir(staged, 0o755); err != nil {
 		return fmt.Errorf("stage kernel modules: %w", err)
 	}
-	if err := StageModules(ctx, tree, modules, Modules()); err != nil {
+	if err := stageModules(ctx, tree, staged); err != nil {
 		return err
 	}
-	base, err := Base(tree, modules)
+	base, err := Base(tree, staged)
 	if err != nil {
 		return err
 	}
@@ -58,4 +60,16 @@ func Build(ctx context.Context, tree debian.Tree, dir string) error {
 		return err
 	}
 	return writeSets(tree, base, dir)
+}
+
+// readKernel reads the bzImage, which Debian's packages have beside the modules since forky, and in boot before.
+func readKernel(tree debian.Tree, version string) ([]byte, error) {
+	image, err := os.ReadFile(tree.Path("usr/lib/modules/" + version + "/vmlinuz"))
+	if errors.Is(err, fs.ErrNotExist) {
+		image, err = os.ReadFile(tree.Path("boot/vmlinuz-" + version))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read kernel: %w", err)
+	}
+	return image, nil
 }

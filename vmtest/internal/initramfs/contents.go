@@ -78,11 +78,15 @@ func units() []string {
 	}
 }
 
-// Modules are the kernel modules of the initrd and of the running system. Debian's cloud kernel has virtio_pci,
+// modules are the kernel modules of the initrd and of the running system. Debian's cloud kernel has virtio_pci,
 // virtio_console, NVMe, ext4 and the serial port built in.
-func Modules() []string {
+func modules() []string {
 	return []string{
-		"aesni-intel", "autofs4", "blake2b_generic", "btrfs", "crc32c-intel", "dm-crypt", "dm-mod", "loop", "nls_ascii",
-		"nls_cp437", "overlay", "sd_mod", "vfat", "virtio_blk", "virtio_mmio", "virtio_scsi", "xfs", "xts",
+		"aesni-intel", "autofs4", "btrfs", "dm-crypt", "dm-mod", "loop", "nls_ascii", "nls_cp437", "overlay", "sd_mod",
+		"unix_diag", "vfat", "virtio_blk", "virtio_mmio", "virtio_scsi", "xfs",
 	}
 }
+
+// olderModules are wanted where they are: Linux 6.12 has them, and some kernel since then has what they do built in, or in
+// the modules that need it.
+func olderModules() []string { return []string{"blake2b_generic", "crc32c-intel", "xts"} }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ulikunitz/xz"
@@ -16,9 +17,9 @@ import (
 	"github.com/ebb-nix/ebb/vmtest/internal/debian"
 )
 
-// StageModules puts the named kernel modules and all that they depend on below dir/usr/lib/modules, uncompressed, with
-// the indexes that modprobe(8) reads.
-func StageModules(ctx context.Context, tree debian.Tree, dir string, names []string) error {
+// stageModules puts the kernel modules and all that they depend on below dir/usr/lib/modules, uncompressed, with the
+// indexes that modprobe(8) reads.
+func stageModules(ctx context.Context, tree debian.Tree, dir string) error {
 	version, err := tree.KernelVersion()
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func StageModules(ctx context.Context, tree debian.Tree, dir string, names []str
 		return err
 	}
 	defer index.Close()
-	wanted, err := moduleClosure(index, names)
+	wanted, err := moduleClosure(index, modules(), olderModules())
 	if err != nil {
 		return err
 	}
@@ -55,8 +56,9 @@ func StageModules(ctx context.Context, tree debian.Tree, dir string, names []str
 	return os.Remove(lib)
 }
 
-// moduleClosure returns the paths of modules and of their dependencies from a modules.dep(5).
-func moduleClosure(index io.Reader, names []string) ([]string, error) {
+// moduleClosure returns the paths of modules and of their dependencies from a modules.dep(5). Those that need not be there
+// are in maybe.
+func moduleClosure(index io.Reader, names, maybe []string) ([]string, error) {
 	paths := map[string]string{}   // module name to path
 	needs := map[string][]string{} // path to paths
 	lines := bufio.NewScanner(index)
@@ -73,8 +75,11 @@ func moduleClosure(index io.Reader, names []string) ([]string, error) {
 	}
 	var found []string
 	seen := map[string]bool{}
-	for _, name := range names {
+	for _, name := range append(slices.Clone(names), maybe...) {
 		module, ok := paths[moduleName(name)]
+		if !ok && slices.Contains(maybe, name) {
+			continue
+		}
 		if !ok {
 			return nil, fmt.Errorf("kernel module %s is not in modules.dep", name)
 		}

@@ -63,7 +63,8 @@ func units() []string {
 		"systemd-timedated.service", "systemd-tmpfiles-clean.service", "systemd-tmpfiles-clean.timer",
 		"systemd-tmpfiles-setup-dev-early.service", "systemd-tmpfiles-setup-dev.service",
 		"systemd-tmpfiles-setup.service", "systemd-udev-settle.service", "systemd-udev-trigger.service",
-		"systemd-udevd-control.socket", "systemd-udevd-kernel.socket", "systemd-udevd.service",
+		"systemd-udevd-control.socket", "systemd-udevd-kernel.socket",
+		"systemd-udevd-varlink.socket", "systemd-udevd.service",
 		"systemd-update-done.service", "systemd-user-sessions.service", "time-set.target", "time-sync.target",
 		"timers.target", "umount.target", "user.slice",
 	}
