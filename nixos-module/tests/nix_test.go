@@ -197,8 +197,13 @@ func group(t *testing.T, name string, args ...string) {
 	}
 	var results []result
 	evaluate(t, &results, args...)
+	tell(t, results)
+}
+
+func tell(t *testing.T, results []result) {
+	t.Helper()
 	if len(results) == 0 {
-		t.Fatalf("the group %s has no tests", name)
+		t.Fatal("there are no tests")
 	}
 	for _, r := range results {
 		t.Run(r.Name, func(t *testing.T) {
