@@ -15,6 +15,7 @@ import (
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/keep"
+	"github.com/ebb-nix/ebb/mounts"
 	"github.com/ebb-nix/ebb/roots"
 )
 
@@ -98,8 +99,7 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 	}
 	buf := make([]byte, unix.PathMax)
 	n, err := unix.Readlink(path.Join(root, p), buf)
-	isLink := err == nil
-	if isLink && e.Fate == keep.FateLost && strings.HasPrefix(string(buf[:n]), "/nix/store/") {
+	if err == nil && e.Fate == keep.FateLost && strings.HasPrefix(string(buf[:n]), "/nix/store/") {
 		e.Fate, e.Reason = keep.FateStays, "a link into the Nix store, which activation makes anew"
 	}
 	if c := known.Lookup(p); c != nil {
@@ -110,17 +110,66 @@ func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string
 			e.Notes = append(e.Notes, "the archived roots: "+err.Error())
 		}
 	}
-	switch {
-	case e.Fate == keep.FateLost && by != nil && by.Entry.Path == p:
-		e.Next = "ebb apply"
-	case e.Fate == keep.FateLost && e.Reason == "" && !isLink:
-		e.Next = "ebb keep " + shellQuote(p)
-	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
-		e.Next = format.Sprintf("ebb restore --from %d %s", e.Roots[0].Roots[0], shellQuote(p))
-	case e.Kept != "":
-		e.Next = "ebb keep --list   # to declare it"
-	}
+	e.Next = e.next(w, cfg, by)
 	return e
+}
+
+// next is what to type next.
+func (e *explained) next(w *work, cfg *config.Config, by *mounts.Item) string {
+	quoted := shellQuote(e.Path)
+	switch {
+	case by != nil && e.Fate != keep.FateKept:
+		return "ebb apply"
+	case e.Kept != "":
+		return "ebb keep --list   # to declare it"
+	case e.Fate == keep.FateKept:
+		return "ebb status"
+	case e.Fate == keep.FateStore:
+		for i := range cfg.Stores {
+			if at, below := strings.CutPrefix(e.Path, cfg.Stores[i].Path+"/"); below && at != ".ebb" && !strings.HasPrefix(at, ".ebb/") {
+				return "ebb why " + shellQuote("/"+at)
+			}
+		}
+		return "ebb orphans"
+	case e.Fate == keep.FateMissing && len(e.Roots) > 0:
+		return format.Sprintf("ebb restore --from %d %s", e.Roots[0].Roots[0], quoted)
+	case e.Fate == keep.FateUnknown && unix.Geteuid() != 0:
+		return "sudo ebb why " + quoted
+	case e.Fate == keep.FateUnknown:
+		return `ebb why "$(realpath ` + quoted + `)"`
+	case e.Fate == keep.FateStays || len(cfg.Stores) == 0:
+		return "ebb diff"
+	}
+	return e.nextToKeep(w, cfg)
+}
+
+// nextToKeep is what to type for something that is lost, or is only in a store.
+func (e *explained) nextToKeep(w *work, cfg *config.Config) string {
+	quoted, store := shellQuote(e.Path), cfg.Stores[0].Path
+	w.machine.DryRun = true
+	would := w.machine.Keep(e.Path, store, "")
+	switch {
+	case would.State == keep.Planned, e.Fate == keep.FateLost && unix.Geteuid() != 0:
+		command := "ebb keep "
+		if len(cfg.Stores) > 1 {
+			command += "--store " + shellQuote(store) + " "
+		}
+		if e.Class == catalog.No {
+			return command + quoted + "   # but it need not be kept"
+		}
+		return command + quoted
+	case e.Fate == keep.FateMissing && cfg.Root.Kind == config.KindBtrfs:
+		return "ebb find " + shellQuote(literal(path.Base(e.Path)))
+	case e.Fate == keep.FateMissing:
+		return "ebb diff"
+	case e.Reason != "": // in memory, which no entry brings back
+		return format.Sprintf("cp -a %s %s", quoted, shellQuote(store+"/"))
+	}
+	e.Notes = append(e.Notes, "ebb keep: "+would.Reason)
+	if len(would.WayOut) > 0 {
+		return strings.Join(would.WayOut, "\n")
+	}
+	return "ebb diff " + quoted
 }
 
 // findIn looks the path up in the archive.
