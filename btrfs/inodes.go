@@ -37,6 +37,10 @@ type InodeVisitor interface {
 	Name(directory uint64, name []byte)
 	// Target is called after that with what a symbolic link holds.
 	Target(target []byte)
+	// Linked is called with each directory, or subvolume by its id, that a
+	// directory of the tree has, and with the transaction that gave it its name
+	// there.
+	Linked(number uint64, subvolume bool, transaction uint64)
 }
 
 // RootInode is the number of the root directory of each subvolume.
@@ -77,6 +81,8 @@ func (r *inodeReader) add(key itemKey, data []byte) error {
 	switch {
 	case key.kind == typeInodeItem && key.objectID >= RootInode:
 		return r.addInode(key.objectID, data)
+	case key.kind == typeDirectoryIndex:
+		return r.addLink(data)
 	case key.objectID != r.inode.Number || !r.names:
 		return nil
 	case key.kind == typeInodeReference:
@@ -114,6 +120,24 @@ const (
 	inodeModified    = 136
 	inodeCreated     = 148
 )
+
+// Offsets in struct btrfs_dir_item, behind the key that it leads to, and its
+// size without the name.
+const (
+	linkKeyType       = 8
+	linkTransaction   = 17
+	linkType          = 29 // of the file, as in struct dirent
+	linkSize          = 30
+	linkTypeDirectory = 2
+)
+
+// addLink takes a name as its directory has it.
+func (r *inodeReader) addLink(data []byte) error {
+	if len(data) > linkSize && data[linkType] == linkTypeDirectory {
+		r.visitor.Linked(binary.LittleEndian.Uint64(data), data[linkKeyType] == typeRootItem, binary.LittleEndian.Uint64(data[linkTransaction:]))
+	}
+	return nil
+}
 
 func (r *inodeReader) addInode(number uint64, data []byte) error {
 	if len(data) < inodeItemSize {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -14,11 +15,19 @@ type gathered struct {
 	inodes  []Inode
 	names   []string
 	targets []string
+	linked  []uint64
 }
 
 func (g *gathered) Inode(i *Inode) bool        { g.inodes = append(g.inodes, *i); return true }
 func (g *gathered) Name(_ uint64, name []byte) { g.names = append(g.names, string(name)) }
 func (g *gathered) Target(target []byte)       { g.targets = append(g.targets, string(target)) }
+func (g *gathered) Linked(number uint64, subvolume bool, transaction uint64) {
+	if subvolume {
+		number = ^number
+	}
+	g.linked = append(g.linked, number, transaction)
+}
+
 func (g *gathered) read(buffer []byte, n uint32) error {
 	r := inodeReader{visitor: g}
 	_, err := eachItem(buffer, n, itemKey{}, r.add)
@@ -38,6 +47,13 @@ func reference(header int, name string) []byte {
 	return append(data, name...)
 }
 
+// link is a name in a directory.
+func link(number uint64, kind uint8, transaction uint64, fileType byte) []byte {
+	data := append(binary.LittleEndian.AppendUint64(nil, number), kind)
+	data = binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(data, 0), transaction)
+	return append(data, 0, 0, 1, 0, fileType, 'n')
+}
+
 func TestInodesOfASearch(t *testing.T) {
 	var buffer []byte
 	for _, item := range []struct {
@@ -46,6 +62,10 @@ func TestInodesOfASearch(t *testing.T) {
 	}{
 		{itemKey{256, typeInodeItem, 0}, inodeItemBytes(unix.S_IFDIR, 5)},
 		{itemKey{256, typeInodeReference, 256}, reference(inodeReferenceSize, "..")},
+		{itemKey{256, typeDirectoryIndex, 2}, link(258, typeInodeItem, 70, linkTypeDirectory)},
+		{itemKey{256, typeDirectoryIndex, 3}, link(259, typeInodeItem, 70, 1)},
+		{itemKey{256, typeDirectoryIndex, 4}, link(300, typeRootItem, 71, linkTypeDirectory)},
+		{itemKey{256, typeDirectoryIndex, 5}, []byte("short")},
 		{itemKey{257, typeInodeItem, 0}, inodeItemBytes(unix.S_IFLNK, math.MaxInt64)},
 		{itemKey{257, typeInodeReference, 256}, append(reference(inodeReferenceSize, "a"), reference(inodeReferenceSize, "b\n")...)},
 		{itemKey{257, typeExtendedReference, 1}, reference(extendedReferenceSize, "c")},
@@ -54,7 +74,7 @@ func TestInodesOfASearch(t *testing.T) {
 		buffer = appendItem(buffer, item.key, item.data)
 	}
 	var g gathered
-	if err := g.read(buffer, 6); err != nil {
+	if err := g.read(buffer, 10); err != nil {
 		t.Fatal(err)
 	}
 	if len(g.inodes) != 2 || g.inodes[0].Changed != 5e9 || g.inodes[1].Changed < 9e18 {
@@ -62,6 +82,9 @@ func TestInodesOfASearch(t *testing.T) {
 	}
 	if len(g.names) != 3 || g.names[0] != "a" || g.names[1] != "b\n" || g.names[2] != "c" {
 		t.Errorf("names %q", g.names)
+	}
+	if want := []uint64{258, 70, ^uint64(300), 71}; !slices.Equal(g.linked, want) {
+		t.Errorf("linked %d, want %d", g.linked, want)
 	}
 	if len(g.targets) != 1 || g.targets[0] != "/target" {
 		t.Errorf("targets %q", g.targets)

@@ -17,6 +17,7 @@ const (
 	typeInodeReference    = 12
 	typeExtendedReference = 13
 	typeDirectoryItem     = 84
+	typeDirectoryIndex    = 96
 	typeExtentData        = 108
 	typeRootItem          = 132
 	typeRootBackReference = 144

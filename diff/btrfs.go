@@ -2,6 +2,7 @@ package diff
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,9 @@ type subvolumeReader struct {
 	directories map[uint64]uint32 // inode number to node
 
 	unnamed []uint64 // directories that were met as those of others
+	linked  []uint64 // directories, and subvolumes, that have their names since the baseline
+	whole   bool     // what has not changed is wanted, too
+	old     bool     // this is the pass for that
 
 	inode  btrfs.Inode
 	first  uint32 // of the nodes of the present inode, 0 for none yet
@@ -34,10 +38,11 @@ type subvolumeReader struct {
 // readSubvolume reads the subvolume id at a node, and those inside of it.
 //
 // What a snapshot holds is older than the snapshot: of one that was made after
-// the baseline all counts as new.
-func (s *scan) readSubvolume(fd int, id uint64, root uint32, list btrfs.Listing) error {
+// the baseline all counts as new. Whole is for a subvolume of which what has not
+// changed may be lost as well, since it has another path.
+func (s *scan) readSubvolume(fd int, id uint64, root uint32, list btrfs.Listing, whole bool) error {
 	r := &subvolumeReader{
-		tree: s.tree, fd: fd, id: id, root: root, part: s.part, since: s.since, generation: s.baseline.Generation,
+		tree: s.tree, fd: fd, id: id, root: root, part: s.part, since: s.since, generation: s.baseline.Generation, whole: whole,
 		directories: map[uint64]uint32{btrfs.RootInode: root},
 	}
 	s.part++
@@ -49,6 +54,9 @@ func (s *scan) readSubvolume(fd int, id uint64, root uint32, list btrfs.Listing)
 		r.generation = math.MaxUint64 // not known: times alone have to tell
 	}
 	if err := btrfs.Inodes(fd, id, oldest, r); err != nil {
+		return err
+	}
+	if err := r.readMoved(); err != nil {
 		return err
 	}
 	var inside []btrfs.Subvolume
@@ -66,7 +74,11 @@ func (s *scan) readSubvolume(fd int, id uint64, root uint32, list btrfs.Listing)
 		n := s.tree.at(at)
 		n.parent, n.mode = r.directories[child.DirectoryID], unix.S_IFDIR
 		s.tree.setName(n, []byte(child.Name))
-		if err := s.readSubvolume(fd, child.ID, at, list); err != nil {
+		moved := slices.Contains(r.linked, child.ID|isSubvolume)
+		if moved {
+			n.flags |= flagMoved
+		}
+		if err := s.readSubvolume(fd, child.ID, at, list, moved || r.whole); err != nil {
 			return format.Errorf("subvolume %q: %w", child.Name, err)
 		}
 	}
@@ -85,13 +97,44 @@ func (r *subvolumeReader) Inode(i *btrfs.Inode) bool {
 		if isNew {
 			n.flags |= flagNew
 		}
-		return i.Number != btrfs.RootInode
+		return i.Number != btrfs.RootInode && n.flags&flagNamed == 0
 	case i.Links == 0:
 		return false
-	case !isNew && i.Changed < r.since:
-		return false
 	}
-	return true
+	return r.old != (isNew || i.Changed >= r.since)
+}
+
+// isSubvolume tells subvolumes from directories: neither has so high a number.
+const isSubvolume = 1 << 63
+
+// Linked notes what has its name since the baseline. What was renamed in the
+// seconds between the baseline and the next commit is not noticed, if it was
+// made before: it has the transaction of all that activation made.
+func (r *subvolumeReader) Linked(number uint64, subvolume bool, transaction uint64) {
+	if r.generation == 0 || transaction <= r.generation || r.old {
+		return
+	}
+	if subvolume {
+		number |= isSubvolume
+	}
+	r.linked = append(r.linked, number)
+}
+
+// readMoved marks the directories that are older than their names. What is in
+// them is lost with these names, and the pass over what has changed has left it
+// out: there is one more over the rest.
+func (r *subvolumeReader) readMoved() error {
+	for _, number := range r.linked {
+		if i, known := r.directories[number]; known && r.tree.at(i).flags&flagNew == 0 {
+			r.tree.at(i).flags |= flagMoved
+			r.whole = true
+		}
+	}
+	if !r.whole || r.generation == 0 {
+		return nil
+	}
+	r.old = true
+	return btrfs.Inodes(r.fd, r.id, 0, r)
 }
 
 // directory is the node of a directory, with or without its name.
@@ -122,6 +165,9 @@ func (r *subvolumeReader) Name(directory uint64, name []byte) {
 		n.size = min(r.inode.Size, r.inode.Allocated)
 		if r.inode.Links > 1 {
 			n.flags |= flagLinked
+		}
+		if r.old {
+			n.flags |= flagOld
 		}
 		if r.first == 0 {
 			r.first = i

@@ -72,6 +72,7 @@ type judged struct {
 	ignored bool // with all that is in it
 	hidden  bool // it is not shown when it is empty
 	absent  bool // the other root does not have it
+	moved   bool // the directory, or one above: all in it has another path than at the baseline
 }
 
 // Judge goes over the whole tree, which is changed by it: once is enough.
@@ -125,8 +126,9 @@ func (j *judging) look(i uint32, n *node, in *judged) {
 	absent := in.absent || j.Present != nil && !j.Present(path)
 	noise := ignored || entry != nil && entry.Class == catalog.No
 	if directory {
+		moved := in.moved || n.flags&flagMoved != 0
 		switch {
-		case absent:
+		case absent || moved:
 			n.flags |= flagNew
 		case j.Present != nil:
 			n.flags &^= flagNew
@@ -135,7 +137,7 @@ func (j *judging) look(i uint32, n *node, in *judged) {
 		j.cursor.Enter()
 		j.frames = append(j.frames, judged{
 			node: i, next: n.child, length: len(j.path), around: j.around[path],
-			ignored: ignored, hidden: noise && !j.All, absent: absent,
+			ignored: ignored, hidden: noise && !j.All, absent: absent, moved: moved,
 		})
 		return
 	}
@@ -144,7 +146,7 @@ func (j *judging) look(i uint32, n *node, in *judged) {
 	default:
 		return
 	}
-	if n.flags&flagStore != 0 || n.time < j.Since || j.Present != nil && !absent {
+	if n.flags&flagStore != 0 || n.flags&flagOld != 0 && !in.moved || n.time < j.Since || j.Present != nil && !absent {
 		return
 	}
 	j.count(n)

@@ -35,6 +35,7 @@ type machine struct {
 	sysroot  string           // of a tmpfs
 	boots    int
 	baseline Baseline
+	noted    []byte // of a tmpfs
 }
 
 func newBtrfsMachine(t *testing.T) *machine {
@@ -84,8 +85,28 @@ func (m *machine) boot() {
 // that the clock of the ticks only reaches with the next one (ktime_get_coarse_real_ts64_mg).
 func (m *machine) settle() {
 	m.t.Helper()
+	if m.fixture == nil {
+		fd, err := unix.Open(m.root(), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err == nil {
+			m.noted, err = Directories(fd)
+			unix.Close(fd)
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+	}
 	end := time.Now()
 	for m.baseline = m.now(); !m.baseline.Time.After(end); m.baseline = m.now() {
+	}
+	if m.fixture != nil { // what follows is in another transaction, as it is after some seconds
+		fd, err := unix.Open(m.root(), unix.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err == nil {
+			err = btrfs.Sync(fd)
+			unix.Close(fd)
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
 	}
 }
 
@@ -123,7 +144,7 @@ func activate(t *testing.T, root string) {
 	specs := []string{"link etc/passwd-link /etc/static/passwd", "dir home/ann 0700 1000:100", "dir var/empty", "dir tmp 1777"}
 	for i := range 40 {
 		specs = append(specs, fmt.Sprintf("file etc/conf-%d 0644 0:0 made at activation %d", i, i),
-			fmt.Sprintf("dir var/lib/service-%d", i))
+			fmt.Sprintf("dir var/lib/service-%d/empty", i), fmt.Sprintf("file var/lib/service-%d/state 0644 0:0 made at activation", i))
 	}
 	testenv.Tree(t, root, specs...)
 	if err := os.Link(filepath.Join(root, "etc/conf-1"), filepath.Join(root, "etc/conf-1-linked")); err != nil {
@@ -139,7 +160,7 @@ func (m *machine) judge(how Judge) *Judged {
 		m.t.Fatal(err)
 	}
 	defer unix.Close(fd)
-	tree, err := Read([]Part{{fd, "/"}}, m.baseline)
+	tree, err := Read([]Part{{Fd: fd, Path: "/", Directories: m.noted}}, m.baseline)
 	if err != nil {
 		m.t.Fatal(err)
 	}

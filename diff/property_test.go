@@ -23,7 +23,7 @@ type user struct {
 	random     *rand.Rand
 	count      int
 	files      []string // below the root, also those of activation
-	made       []string // directories that are the user's
+	dirs       []string // directories that can be renamed, also those of activation
 	all        []string // directories
 	held       []*os.File
 	touched    []string // paths of files that changed, but not in what they hold
@@ -34,7 +34,9 @@ func newUser(t *testing.T, m *machine, seed uint64) *user {
 	u := &user{t: t, root: m.root(), btrfs: m.fixture != nil, random: rand.New(rand.NewPCG(seed, 1))}
 	for i := range 40 {
 		u.files = append(u.files, fmt.Sprintf("etc/conf-%d", i))
-		u.all = append(u.all, fmt.Sprintf("var/lib/service-%d", i))
+		dir := fmt.Sprintf("var/lib/service-%d", i)
+		u.files = append(u.files, dir+"/state")
+		u.all, u.dirs = append(u.all, dir), append(u.dirs, dir)
 	}
 	u.all = append(u.all, "etc", "home/ann", "var", "tmp", ".")
 	return u
@@ -73,7 +75,7 @@ func (u *user) change() {
 		u.files = append(u.files, rel)
 	case 3:
 		u.must(os.Mkdir(u.path(rel), 0o755))
-		u.made, u.all = append(u.made, rel), append(u.all, rel)
+		u.dirs, u.all = append(u.dirs, rel), append(u.all, rel)
 	case 4:
 		old := u.pick(u.files)
 		u.must(os.WriteFile(u.path(old), []byte("changed to "+rel), 0o644))
@@ -122,20 +124,20 @@ func (u *user) crosses(err error) (done bool) {
 	return true
 }
 
-// renameDirectory moves a directory of the user's with all in it. The change
+// renameDirectory moves a directory with all in it. The change
 // times of what is in it stay as they are.
 func (u *user) renameDirectory(to string) {
-	if len(u.made) == 0 {
+	if len(u.dirs) == 0 {
 		return
 	}
-	from := u.pick(u.made)
+	from := u.pick(u.dirs)
 	if to == from || len(to) > len(from) && to[:len(from)+1] == from+"/" {
 		return
 	}
 	if unix.Rename(u.path(from), u.path(to)) != nil {
 		return // a subvolume in it, or over its boundary
 	}
-	for _, list := range []*[]string{&u.files, &u.made, &u.all} {
+	for _, list := range []*[]string{&u.files, &u.dirs, &u.all} {
 		for i, rel := range *list {
 			if rel == from || len(rel) > len(from) && rel[:len(from)+1] == from+"/" {
 				(*list)[i] = to + rel[len(from):]

@@ -14,6 +14,8 @@ import (
 type Part struct {
 	Fd   int
 	Path string // in the root, absolute
+
+	Directories []byte // what [Directories] noted at the baseline, if it did
 }
 
 // scan is the making of a tree.
@@ -22,6 +24,7 @@ type scan struct {
 	baseline Baseline
 	since    int64
 	part     uint16
+	noted    map[uint64]uint32 // the hashes of paths of directories, by inode
 }
 
 // Read reads what has changed since the baseline in all of the parts, of which
@@ -37,6 +40,7 @@ func Read(parts []Part, baseline Baseline) (*Tree, error) {
 	s := &scan{tree: newTree(), baseline: baseline, since: baseline.since(now)}
 	for i, part := range parts {
 		s.part = uint16(i) << 12 // the subvolumes in it count on from there
+		s.noted = readDirectories(part.Directories)
 		if err := s.read(part.Fd, s.tree.make(part.Path)); err != nil {
 			return nil, format.Errorf("read %q: %w", part.Path, err)
 		}
@@ -63,7 +67,7 @@ func (s *scan) read(fd int, node uint32) error {
 	if err != nil {
 		return err
 	}
-	return s.readSubvolume(fd, info.ID, node, list)
+	return s.readSubvolume(fd, info.ID, node, list, false)
 }
 
 func (s *scan) walkInto(fd int, node uint32, err error) error {

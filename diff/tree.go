@@ -46,6 +46,8 @@ const (
 	flagLost               // it goes with the root
 	flagNamed              // its name is known
 	flagPart               // another part of the root begins here
+	flagMoved              // a directory that had another name at the baseline
+	flagOld                // it has not changed: it is lost where a directory above was moved
 )
 
 const (

@@ -3,6 +3,7 @@ package diff
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type pendingDirectory struct {
 	in   *openDirectory
 	name string
 	node uint32
+
+	since int64
 }
 
 // openDirectory is closed when all that is in it has been opened.
@@ -58,7 +61,7 @@ func (s *scan) walk(dirFd int, root uint32) error {
 	}
 	w := &walker{scan: s, mount: status.MountID}
 	w.wake = sync.NewCond(&w.lock)
-	w.read(&reading{directory: &openDirectory{fd: fd}, node: root})
+	w.read(&reading{directory: &openDirectory{fd: fd}, node: root, since: s.since})
 	var group sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		group.Go(w.work)
@@ -105,7 +108,7 @@ func (w *walker) enter(p pendingDirectory) {
 		unix.Close(fd)
 		return // mounted meanwhile
 	}
-	w.read(&reading{directory: d, node: p.node})
+	w.read(&reading{directory: d, node: p.node, since: p.since})
 }
 
 func (w *walker) fail(node uint32, err error) {
@@ -121,6 +124,7 @@ func (w *walker) fail(node uint32, err error) {
 type reading struct {
 	directory *openDirectory
 	node      uint32
+	since     int64 // what has not changed since then is left out; below a directory that was renamed nothing is
 	found     []found
 }
 
@@ -175,12 +179,13 @@ func (w *walker) look(r *reading, name string) {
 	if n.isDirectory() {
 		n.size = 0
 	}
-	changed := stamp(st.Ctime) >= w.since
+	changed := stamp(st.Ctime) >= r.since
 	switch {
+	case directory && !changed:
+	case directory && (st.Mask&unix.STATX_BTIME == 0 || stamp(st.Btime) >= r.since):
+		n.flags |= flagNew
 	case directory:
-		if changed && (st.Mask&unix.STATX_BTIME == 0 || stamp(st.Btime) >= w.since) {
-			n.flags |= flagNew
-		}
+		n.flags |= flagMoved // perhaps: that changes the time, among others
 	case !changed:
 		return
 	case st.Mode&unix.S_IFMT == unix.S_IFLNK:
@@ -207,9 +212,17 @@ func (w *walker) take(r *reading) {
 		*n = f.n
 		n.part = w.part
 		w.tree.setName(n, []byte(strings.Clone(f.name)))
+		since := r.since
+		if n.flags&flagMoved != 0 {
+			if path, known := w.noted[n.inode]; known && path != hash(w.tree.path(i)) {
+				since = math.MinInt64
+			} else {
+				n.flags &^= flagMoved
+			}
+		}
 		if f.enter {
 			r.directory.users.Add(1)
-			w.pending = append(w.pending, pendingDirectory{r.directory, f.name, i})
+			w.pending = append(w.pending, pendingDirectory{r.directory, f.name, i, since})
 		}
 	}
 	w.wake.Broadcast()

@@ -135,6 +135,7 @@ func (d *difference) read() error {
 	}
 	if record, err := initrd.ReadRecord(host.RunDir, host.BootID); err == nil && record.Baseline != nil {
 		d.baseline = diff.Baseline(*record.Baseline)
+		parts[0].Directories, _ = sys.ReadPath(path.Join(host.RunDir, directoriesName), 1<<30) // worst case: renames are not noticed
 	}
 	members, err := memberMounts(&d.cfg.Root, d.root)
 	if err != nil {
@@ -236,8 +237,12 @@ func (d *difference) readArchived(how diff.Judge, rootFd int) error {
 	})
 }
 
+// directoriesName is where the directories of a root in memory are noted, beside
+// the boot record.
+const directoriesName = "directories"
+
 // recordBaseline notes that activation is over, for later runs.
-func recordBaseline(host *initrd.Host, rootFd int) error {
+func recordBaseline(host *initrd.Host, kind config.Kind, rootFd int) error {
 	var generation uint64
 	if info, err := btrfs.FSInfo(rootFd); err == nil {
 		generation = info.Generation
@@ -246,5 +251,25 @@ func recordBaseline(host *initrd.Host, rootFd int) error {
 	if err != nil {
 		return err
 	}
-	return host.RecordBaseline(initrd.Baseline(now))
+	if err := host.RecordBaseline(initrd.Baseline(now)); err != nil || kind != config.KindTmpfs {
+		return err
+	}
+	return noteDirectories(host.RunDir, rootFd)
+}
+
+// noteDirectories notes the directories that a root has now, once in a boot.
+func noteDirectories(runDir string, rootFd int) error {
+	dir, err := sys.OpenDirectory(runDir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(dir)
+	if sys.Exists(path.Join(runDir, directoriesName)) == nil {
+		return nil
+	}
+	noted, err := diff.Directories(rootFd)
+	if err != nil {
+		return err
+	}
+	return sys.ReplaceFile(dir, directoriesName, noted, 0o644)
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -65,6 +67,32 @@ func TestDiff(t *testing.T) {
 		t.Errorf("a wrong time: %+v", r)
 	}
 	checkDiffJSON(t, diff("--json", "--save"), filepath.Join(root, "persist/.ebb/diff"))
+}
+
+// A root in memory has its directories noted once in a boot: what is renamed
+// after that is known.
+func TestDiffInMemory(t *testing.T) {
+	testenv.Need(t, testenv.TierNamespaces)
+	root, scratch := t.TempDir(), t.TempDir()
+	config := writeFile(t, `{"version": 1, "root": {"kind": "tmpfs"}}`)
+	if err := unix.Mount("tmpfs", root, "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(root, unix.MNT_DETACH) })
+	common := []string{"--root", root, "--config", config, "--run-dir", filepath.Join(scratch, "run")}
+	testenv.Tree(t, root, "file var/lib/app/data 0644 0:0 made", "dir var/lib/other")
+	waitTick(t, scratch)
+	for range 2 {
+		if r := ebb(t, append([]string{"mount", "--finish"}, common...)...); r.status != 0 {
+			t.Fatalf("finish: %+v", r)
+		}
+		if err := os.Rename(root+"/var/lib/app", root+"/var/lib/new"); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if r := ebb(t, append([]string{"diff", "--files0"}, common...)...); r.stdout != "/var/lib/new/data\x00" {
+		t.Errorf("lost: %+v", r)
+	}
 }
 
 func checkDiffJSON(t *testing.T, r result, dir string) {

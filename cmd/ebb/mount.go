@@ -35,7 +35,7 @@ func runMount(i *invocation, args []string) error {
 	defer unix.Close(entries.Fd)
 	if *finish {
 		// Worst case without a baseline: ebb diff says so, and shows too much.
-		if err := recordBaseline(host, entries.Fd); err != nil {
+		if err := recordBaseline(host, cfg.Root.Kind, entries.Fd); err != nil {
 			i.log.Log(kmsg.Refusal, "mount: the end of activation is not noted for ebb diff: %v", err)
 		}
 		return host.Finish(entries)
