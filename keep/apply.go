@@ -64,6 +64,9 @@ func (m *Machine) apply(r *Result) {
 	case both.Holds && r.How == config.Symlink:
 		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in",
 			format.Sprintf("mv %s %s && ebb apply   # to have it now", m.Quote(r.Path), m.Quote(r.Path+".live")))
+	case m.DryRun && both.Holds && !both.Source:
+		r.Reason = "what is there goes into the store first"
+		m.measure(r)
 	case m.DryRun:
 		r.State, r.Reason = Planned, wayIn(&both)
 	default:
@@ -86,12 +89,9 @@ func (m *Machine) takeNothing(r *Result, both *mounts.Both) {
 	}
 }
 
-// wayIn says how an entry would come into place.
+// wayIn says how an entry would come into place that nothing is copied for.
 func wayIn(both *mounts.Both) string {
-	switch {
-	case both.Holds && !both.Source:
-		return "what is there goes into the store first"
-	case both.Source:
+	if both.Source {
 		return "what the store has comes into place"
 	}
 	return "there is nothing yet"

@@ -63,7 +63,7 @@ func TestApply(t *testing.T) {
 		"file etc/id 0444 0:0 id", "file etc/sync 0644 0:0 live", "file persist/etc/synced 0644 0:0 store",
 		"dir var/taken", "file var/taken/a 0644 0:0 live")
 	before := testenv.Fingerprint(t, g.dir)
-	g.machine.DryRun = true
+	g.machine.DryRun, g.machine.Measure = true, true
 	planned := g.requireStates(map[string]State{
 		"/var/moved": Planned, "/var/new": Planned, "/var/stored": Planned, "/var/empty": Planned, "/var/same": Planned, "/var/both": Conflict,
 		"/etc/id": Planned, "/etc/sync": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
@@ -74,6 +74,11 @@ func TestApply(t *testing.T) {
 	for p, want := range map[string]string{"/var/moved": "into the store first", "/var/stored": "what the store has", "/var/new": "nothing yet"} {
 		if got := planned[p].Reason; !strings.Contains(got, want) {
 			t.Errorf("%s: planned: %q, want %q", p, got, want)
+		}
+	}
+	for p, want := range map[string]*Size{"/var/moved": {1, 4096}, "/etc/id": {1, 4096}, "/var/new": nil, "/var/stored": nil, "/var/same": nil} {
+		if got := planned[p].Size; (got == nil) != (want == nil) || got != nil && *got != *want {
+			t.Errorf("%s: %+v would be copied, want %+v", p, got, want)
 		}
 	}
 	g.machine.DryRun = false

@@ -32,6 +32,7 @@ type Machine struct {
 	Passwd   string              // usually /etc/passwd
 	Quote    func(string) string // of an argument of a command that is to be typed
 	DryRun   bool
+	Measure  bool // a dry run says how much would be copied
 }
 
 // Result is what became of a path or an entry.
@@ -45,6 +46,7 @@ type Result struct {
 	Reason    string     `json:"reason,omitempty"`
 	WayOut    []string   `json:"way_out,omitempty"` // what to type, a line each
 
+	Size     *Size                 `json:"size,omitempty"`     // what would be copied, in a dry run
 	Stats    *copytree.Stats       `json:"stats,omitempty"`    // what was copied
 	Passes   int                   `json:"passes,omitempty"`   // over the data, until it stood still
 	Restless []string              `json:"restless,omitempty"` // what never stood still
@@ -99,6 +101,8 @@ func (m *Machine) Keep(p, store string, how config.How) *Result {
 		r.Differs = &both.Differences
 		m.conflict(r, "keep "+m.Quote(p))
 		return r
+	case m.DryRun && !both.Source:
+		m.measure(r)
 	case m.DryRun:
 		r.State = Planned
 	case !both.Source && !m.takeIn(root, r):

@@ -1,12 +1,14 @@
 package keep
 
 import (
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/internal/walk"
 )
 
 // passes is how often a copy is held against its source, and what changed
@@ -46,7 +48,10 @@ func (t *taking) take(from, toDir int, name string) (fd int, stats copytree.Stat
 	for t.passes = 1; ; t.passes++ {
 		begin := time.Now().Unix() - slack
 		if t.passes == 1 {
-			fd, stats, err = copytree.Copy(from, toDir, name, t.options())
+			if fd, stats, err = copytree.Copy(from, toDir, name, t.options()); err == nil {
+				// Now, so that little is left for when nobody looks any more.
+				err = sys.SyncFilesystem(fd)
+			}
 		} else {
 			err = t.again(from, &fd, toDir, name, &stats)
 		}
@@ -95,4 +100,34 @@ func (t *taking) close() {
 	if t.old >= 0 {
 		unix.Close(t.old)
 	}
+}
+
+// Size is what would be copied.
+type Size struct {
+	Files uint64 `json:"files"` // everything but directories
+	Bytes uint64 `json:"bytes"` // on the disk
+}
+
+// measure says in a dry run how much would be copied.
+func (m *Machine) measure(r *Result) {
+	r.State = Planned
+	if !m.Measure {
+		return
+	}
+	fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(r.Path, "/"), unix.O_PATH)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	status, err := sys.Stat(fd)
+	if err != nil {
+		return
+	}
+	var usage walk.Usage
+	if usage.Count(&status); status.IsDirectory() {
+		if err := usage.Tree(fd); err != nil {
+			r.Notes = append(r.Notes, err.Error())
+		}
+	}
+	r.Size = &Size{usage.Files, usage.Bytes}
 }

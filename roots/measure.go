@@ -42,12 +42,5 @@ func countFiles(topFd int, path string) (*uint64, error) {
 	}
 	defer unix.Close(dir)
 	var usage walk.Usage
-	w := walk.Walk{Visit: func(w *walk.Walk, name string, _ uint8) (bool, uint64, error) {
-		// What is gone by now counts nothing.
-		if status, err := w.Stat(name); err == nil {
-			usage.Count(&status)
-		}
-		return true, 0, nil
-	}}
-	return &usage.Bytes, w.Tree(dir, 0)
+	return &usage.Bytes, usage.Tree(dir)
 }

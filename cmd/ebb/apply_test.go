@@ -58,7 +58,10 @@ func TestApply(t *testing.T) {
 
 	m.declare(t, "/var/log", "/var/lib/app")
 	testenv.Tree(t, m.root, "file var/lib/app/a 0600 0:0 mine")
-	m.expect(t, 0, "planned /var/lib/app: what is there goes into the store first", "apply", "--dry-run")
+	m.expect(t, 0, "planned /var/lib/app: what is there goes into the store first: 1 file (", "apply", "--dry-run")
+	m.expect(t, 0, `"size": {
+        "files": 1,
+        "bytes": `, "apply", "--dry-run", "--json")
 	if _, err := os.Stat(m.Path("@persist/var/lib/app")); err == nil {
 		t.Error("the dry run has copied")
 	}

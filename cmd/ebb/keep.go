@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/diff"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/keep"
@@ -88,7 +89,7 @@ func (i *invocation) work(cfg *config.Config, root string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &keep.Machine{Root: entries, Lock: host.LockKeep, Proc: "/proc", Passwd: path.Join(root, "etc/passwd"), DryRun: i.dryRun}
+	m := &keep.Machine{Root: entries, Lock: host.LockKeep, Proc: "/proc", Passwd: path.Join(root, "etc/passwd"), DryRun: i.dryRun, Measure: i.dryRun}
 	for _, member := range members {
 		if member.Mount != "/" {
 			m.Ephemeral = append(m.Ephemeral, member.Mount)
@@ -195,6 +196,9 @@ func (i *invocation) printKept(r *keep.Result) {
 	}
 	if r.Reason != "" {
 		line += ": " + showText(r.Reason)
+	}
+	if r.Size != nil {
+		line += ": " + formatSum(diff.Sum(*r.Size))
 	}
 	format.Fprintf(i.stdout, "%s\n", line)
 	i.printDetails(r)

@@ -27,3 +27,15 @@ func (u *Usage) Count(status *sys.Status) {
 		u.seen[inode] = true
 	}
 }
+
+// Tree adds everything below a directory. What goes away meanwhile counts
+// nothing; the error has what could not be read.
+func (u *Usage) Tree(dirFd int) error {
+	w := Walk{Visit: func(w *Walk, name string, _ uint8) (bool, uint64, error) {
+		if status, err := w.Stat(name); err == nil {
+			u.Count(&status)
+		}
+		return true, 0, nil
+	}}
+	return w.Tree(dirFd, 0)
+}
