@@ -99,7 +99,7 @@ type sweeper struct {
 
 // run tries every call with every fault, each in a case of its own.
 func (s *sweeper) run(t *testing.T) {
-	calls := s.without(t)
+	calls, status := s.without(t)
 	if t.Failed() {
 		return
 	}
@@ -114,24 +114,48 @@ func (s *sweeper) run(t *testing.T) {
 			}
 		})
 	}
+	t.Run("all-interrupted", func(t *testing.T) { s.interrupted(t, status) })
 	report(t, sites)
 }
 
-// without lists the calls of two runs that nothing is in the way of: they have
-// to be the same, or a case could not be tried again.
-func (s *sweeper) without(t *testing.T) []tracer.Call {
+// interrupted has a signal interrupt every call once, whether it is one of those
+// that are tried one by one or not: each is made again, and nothing is different
+// (signal(7), "Interruption of system calls and library functions").
+func (s *sweeper) interrupted(t *testing.T, status int) {
+	defer inNamespace(t)()
+	var last *tracer.Call
+	count, again := 0, map[string]bool{}
+	result := trace(t, s.command(t), func(c *tracer.Call) tracer.Fault {
+		name := varying.ReplaceAllString(c.Text, "")
+		if again[name] = !again[name]; !again[name] {
+			return tracer.Fault{}
+		}
+		last, count = c, count+1
+		return tracer.Fault{Action: tracer.Fail, Errno: unix.EINTR}
+	})
+	if result.Status != status {
+		t.Fatalf("status %d, without interruptions %d; the last is %s, output:\n%s", result.Status, status, last.Text, result.Output)
+	}
+	s.judge(t, &outcome{Result: result})
+	t.Logf("%d calls were interrupted", count)
+}
+
+// without lists the calls of two runs that nothing is in the way of, and tells
+// the exit status: they have to be the same, or a case could not be tried again.
+func (s *sweeper) without(t *testing.T) (calls []tracer.Call, status int) {
 	var lists [2][]tracer.Call
 	for i := range lists {
 		leave := inNamespace(t)
 		result := trace(t, s.command(t), func(*tracer.Call) tracer.Fault { return tracer.Fault{} })
 		s.judge(t, &outcome{Result: result})
+		status = result.Status
 		lists[i] = slices.DeleteFunc(result.Calls, isOfOthers)
 		leave()
 	}
 	if a, b := withoutTable(lists[0]), withoutTable(lists[1]); !slices.EqualFunc(a, b, isSameCall) {
 		t.Errorf("two runs make different calls:\n%s", differ(a, b))
 	}
-	return lists[0]
+	return lists[0], status
 }
 
 // ofOthers are the files that tell of other processes, of which there are some

@@ -82,8 +82,8 @@ func (s *Status) readRoot(dir string) error {
 		s.Root.ID, s.Root.UUID = info.ID, &info.UUID
 	}
 	var fs unix.Statfs_t
-	if err := unix.Fstatfs(fd, &fs); err != nil {
-		return format.Errorf("statfs %s: %w", dir, err)
+	if err := sys.StatFilesystem(fd, &fs); err != nil {
+		return format.Errorf("%s: %w", dir, err)
 	}
 	if fs.Type == unix.TMPFS_MAGIC && s.Root.Kind == string(config.KindTmpfs) {
 		s.Root.Fresh, s.Root.SizeBytes = true, fs.Blocks*uint64(fs.Bsize)

@@ -139,8 +139,8 @@ func guardTmpfs(sysroot string) error {
 	}
 	defer unix.Close(dir)
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(dir, &st); err != nil {
-		return format.Errorf("statfs %s: %w", sysroot, err)
+	if err := sys.StatFilesystem(dir, &st); err != nil {
+		return format.Errorf("%s: %w", sysroot, err)
 	}
 	if st.Type != unix.TMPFS_MAGIC {
 		return &refusal{

@@ -39,7 +39,7 @@ func (t *taking) options() copytree.Options {
 // take copies what from is open on until a pass over it finds that nothing has
 // changed any more, or it has been tried often enough.
 func (t *taking) take(from, toDir int, name string) (fd int, stats copytree.Stats, err error) {
-	if t.old, err = unix.FcntlInt(uintptr(from), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+	if t.old, err = sys.Duplicate(from); err != nil {
 		return -1, stats, err
 	}
 	if t.status, err = sys.Stat(from); err != nil {

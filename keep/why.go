@@ -77,7 +77,7 @@ func (m *Machine) isEphemeral(mountPoint string) bool {
 // not followed.
 func (m *Machine) mountOf(p string) (on mounts.MountInfo, err error) {
 	dir, name := path.Split(p)
-	parent, err := unix.FcntlInt(uintptr(m.Root.Fd), unix.F_DUPFD_CLOEXEC, 0)
+	parent, err := sys.Duplicate(m.Root.Fd)
 	if dir != "/" && err == nil {
 		unix.Close(parent)
 		parent, err = sys.OpenBeneath(m.Root.Fd, strings.Trim(dir, "/"), unix.O_PATH|unix.O_DIRECTORY)

@@ -145,7 +145,7 @@ func (p *placing) copySource(from *side, where string) error {
 	step := Step{Verb: AdoptData, Path: p.source.path(), From: where}
 	if p.run.dry {
 		// The plan goes on with what the source would be a copy of.
-		if fd, err := unix.FcntlInt(uintptr(from.fd), unix.F_DUPFD_CLOEXEC, 0); err == nil {
+		if fd, err := sys.Duplicate(from.fd); err == nil {
 			p.source.set(fd, from.status)
 		}
 	}

@@ -79,8 +79,8 @@ func changeOld(tree int, c change) error {
 // absence of others.
 func remountFlags(tree int, c change) (uintptr, error) {
 	var st unix.Statfs_t
-	if err := unix.Fstatfs(tree, &st); err != nil {
-		return 0, format.Errorf("statfs: %w", err)
+	if err := sys.StatFilesystem(tree, &st); err != nil {
+		return 0, err
 	}
 	var flags uintptr
 	for _, row := range oldFlags {

@@ -21,15 +21,11 @@ func mayWait(status *sys.Status) bool { return status.UID == 0 && status.Permiss
 // readPending returns the note on what fd is open on (O_PATH will do), ""
 // when there is none.
 func readPending(fd int) (string, error) {
-	buf := make([]byte, 1024)
-	n, err := unix.Getxattr(sys.DescriptorPath(fd), pendingXattr, buf)
+	note, err := sys.GetXattr(fd, pendingXattr)
 	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
 		return "", nil
 	}
-	if err != nil {
-		return "", format.Errorf("getxattr %s: %w", pendingXattr, err)
-	}
-	return string(buf[:n]), nil
+	return string(note), err
 }
 
 // Finish gives the owners that were not known when sources and the

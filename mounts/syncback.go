@@ -103,8 +103,8 @@ func (p *placing) replaceSource() error {
 }
 
 func (p *placing) commit(fd int) error {
-	if err := unix.Fsync(fd); err != nil {
-		return format.Errorf("fsync: %w", err)
+	if err := sys.SyncFile(fd); err != nil {
+		return err
 	}
 	if err := renameInto(fd, &p.source); err != nil {
 		return err

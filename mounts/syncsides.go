@@ -35,22 +35,15 @@ func stamp(s *sys.Status) string {
 	return format.Sprintf("%d.%09d %d %o %d:%d", s.Mtime.Sec, s.Mtime.Nsec, s.Size, s.Permissions(), s.UID, s.GID)
 }
 
-// noteMax is the longest note and more.
-const noteMax = 128
-
 // readAgreement reads the note of the source, open as fd.
 func readAgreement(fd int) (a agreement, err error) {
-	buf := make([]byte, noteMax)
-	n, err := unix.Getxattr(sys.DescriptorPath(fd), agreedXattr, buf)
-	if err != nil {
-		return a, err
-	}
-	text := string(buf[:n])
+	note, err := sys.GetXattr(fd, agreedXattr)
+	text := string(note)
 	if i := strings.LastIndexByte(text, ' '); i > 0 {
 		a.stamp = text[:i]
 		a.at, _ = strconv.ParseInt(text[i+1:], 10, 64) // else it fits nothing
 	}
-	return a, nil
+	return a, err
 }
 
 // fits tells whether the source is what it was when this was noted on it.
@@ -77,7 +70,7 @@ func agree(fd int, s *sys.Status) {
 	}
 	var now unix.Timespec
 	if unix.ClockGettime(unix.CLOCK_REALTIME_COARSE, &now) == nil {
-		_ = unix.Setxattr(sys.DescriptorPath(fd), agreedXattr, []byte(format.Sprintf("%s %d", stamp(s), now.Sec)), 0)
+		_ = sys.SetXattr(fd, agreedXattr, []byte(format.Sprintf("%s %d", stamp(s), now.Sec)))
 	}
 }
 
@@ -88,7 +81,7 @@ func (p *placing) changedSides() (source, target, known bool) {
 	if errors.Is(err, unix.ENODATA) {
 		err = nil
 		if !p.run.dry {
-			err = unix.Setxattr(sys.DescriptorPath(p.source.fd), agreedXattr, []byte("none"), 0)
+			err = sys.SetXattr(p.source.fd, agreedXattr, []byte("none"))
 		}
 	}
 	if err != nil {
@@ -181,8 +174,8 @@ func copyToNewName(from, beside *side, base string) (name string, err error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	if err := unix.Fsync(fd); err != nil {
-		return "", format.Errorf("fsync: %w", err)
+	if err := sys.SyncFile(fd); err != nil {
+		return "", err
 	}
 	now, err := sys.Stat(from.fd)
 	if err == nil && stamp(&now) != stamp(&from.status) {

@@ -90,5 +90,5 @@ func announceUtab(dir int, name string) error {
 	if err != nil {
 		return format.Errorf("open %s: %w", name, err)
 	}
-	return unix.Close(fd)
+	return sys.Close(fd)
 }

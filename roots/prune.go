@@ -9,7 +9,7 @@ import (
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
-	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // Report is what a prune did, or would do.
@@ -103,8 +103,8 @@ func (r *Remover) RememberClock(c Clock) error { return archive.SetLastClock(r.a
 // metadata (statfs(2), f_bavail).
 func FreePercent(fd int) (uint64, error) {
 	var s unix.Statfs_t
-	if err := unix.Fstatfs(fd, &s); err != nil {
-		return 0, format.Errorf("fstatfs: %w", err)
+	if err := sys.StatFilesystem(fd, &s); err != nil {
+		return 0, err
 	}
 	if s.Blocks == 0 {
 		return 100, nil

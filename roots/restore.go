@@ -175,7 +175,7 @@ func (r *Restore) place(f *found, result *Restored) error {
 		return err
 	}
 	result.Stats = stats
-	err = errors.Join(sys.SyncFilesystem(fd), unix.Close(fd))
+	err = errors.Join(sys.SyncFilesystem(fd), sys.Close(fd))
 	if err == nil && result.Backup != "" {
 		err = sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup))
 	}

@@ -65,7 +65,7 @@ func (c *copier) share(source, target int) (bool, error) {
 // nextData returns the next range of data from offset on; where there is only
 // a hole left it is empty, at size.
 func nextData(fd int, offset, size int64) (start, end int64, err error) {
-	start, err = unix.Seek(fd, offset, unix.SEEK_DATA)
+	start, err = sys.Seek(fd, offset, unix.SEEK_DATA)
 	if errors.Is(err, unix.ENXIO) {
 		return size, size, nil
 	}
@@ -75,7 +75,7 @@ func nextData(fd int, offset, size int64) (start, end int64, err error) {
 	if err != nil {
 		return 0, 0, format.Errorf("seek data: %w", err)
 	}
-	end, err = unix.Seek(fd, start, unix.SEEK_HOLE)
+	end, err = sys.Seek(fd, start, unix.SEEK_HOLE)
 	if err != nil {
 		return 0, 0, format.Errorf("seek hole: %w", err)
 	}
@@ -118,12 +118,9 @@ func (c *copier) copyRange(source, target int, start, end int64) error {
 // readAndWrite copies up to want bytes at offset, and says how many.
 func (c *copier) readAndWrite(source, target int, offset int64, want int) (int, error) {
 	buffer := c.buffer[:min(want, len(c.buffer))]
-	n, err := unix.Pread(source, buffer, offset)
-	for errors.Is(err, unix.EINTR) {
-		n, err = unix.Pread(source, buffer, offset)
-	}
+	n, err := sys.ReadAt(source, buffer, offset)
 	if err != nil {
-		return 0, format.Errorf("read: %w", err)
+		return 0, err
 	}
 	for done := 0; done < n; {
 		w, err := unix.Pwrite(target, buffer[done:n], offset+int64(done))

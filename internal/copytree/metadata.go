@@ -119,7 +119,7 @@ func (c *copier) copyNodeXattrs(f *frame, name string) {
 func setFileTimes(fd int, status *sys.Status) error {
 	err := sys.Retry(func() error { return unix.UtimesNanoAt(fd, "", times(status), unix.AT_EMPTY_PATH) })
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOENT) {
-		err = unix.UtimesNanoAt(unix.AT_FDCWD, sys.DescriptorPath(fd), times(status), 0)
+		err = sys.Retry(func() error { return unix.UtimesNanoAt(unix.AT_FDCWD, sys.DescriptorPath(fd), times(status), 0) })
 	}
 	if err != nil {
 		return format.Errorf("set times: %w", err)

@@ -100,7 +100,7 @@ func (c *copier) copyFile(f *frame, name string, status *sys.Status) error {
 		return err
 	}
 	err = c.fillFile(source, target, &opened)
-	return errors.Join(err, unix.Close(target))
+	return errors.Join(err, sys.Close(target))
 }
 
 // openSourceFile opens a file for reading. O_NONBLOCK is for the FIFO that it

@@ -248,19 +248,15 @@ func (c *copier) sameContents(from, to int) (bool, error) {
 		if err := c.check(); err != nil {
 			return false, err
 		}
-		n, err := unix.Pread(from, c.buffer, offset)
-		if err == nil {
-			var m int
-			m, err = unix.Pread(to, other[:max(n, 1)], offset)
-			if err == nil && (m != n || !bytes.Equal(c.buffer[:n], other[:n])) {
-				return false, nil
-			}
+		n, err := sys.ReadAt(from, c.buffer, offset)
+		if err != nil {
+			return false, err
 		}
-		switch {
-		case errors.Is(err, unix.EINTR):
-		case err != nil:
-			return false, format.Errorf("read: %w", err)
-		case n == 0:
+		m, err := sys.ReadAt(to, other[:max(n, 1)], offset)
+		if err != nil || m != n || !bytes.Equal(c.buffer[:n], other[:n]) {
+			return false, err
+		}
+		if n == 0 {
 			return true, nil
 		}
 		offset += int64(n)

@@ -127,9 +127,9 @@ func (f *frame) reopen(below *frame) (err error) {
 // openParent opens "..", and makes sure that it is what the walk came from:
 // the directory may have been moved elsewhere meanwhile.
 func openParent(fd int, want *sys.Status) (int, error) {
-	parent, err := unix.Openat(fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	parent, err := sys.OpenParent(fd)
 	if err != nil {
-		return -1, format.Errorf("open parent directory: %w", err)
+		return -1, err
 	}
 	status, err := sys.Stat(parent)
 	if err == nil && !status.SameInode(want) {
@@ -246,8 +246,8 @@ const entriesSize = 32 << 10
 
 // eachName calls do for every name in the directory fd.
 func eachName(fd int, entries []byte, do func(name string) error) error {
-	if _, err := unix.Seek(fd, 0, unix.SEEK_SET); err != nil {
-		return format.Errorf("rewind directory: %w", err)
+	if _, err := sys.Seek(fd, 0, unix.SEEK_SET); err != nil {
+		return err
 	}
 	for {
 		n, err := unix.Getdents(fd, entries)

@@ -66,19 +66,27 @@ func ListXattrs(fd int) ([]string, error) {
 	return strings.Split(strings.TrimSuffix(string(buf), "\x00"), "\x00"), nil
 }
 
-// GetXattr returns one extended attribute of what fd is open on. Without such
-// an attribute the error is ENODATA.
+// GetXattr returns one extended attribute of what fd is open on, O_PATH or not.
+// Without such an attribute the error is ENODATA.
 func GetXattr(fd int, name string) ([]byte, error) {
 	value, err := growing(func(buf []byte) (int, error) { return unix.Fgetxattr(fd, name, buf) })
+	if errors.Is(err, unix.EBADF) { // O_PATH, before it is looked for
+		value, err = growing(func(buf []byte) (int, error) { return unix.Getxattr(DescriptorPath(fd), name, buf) })
+	}
 	if err != nil {
 		return nil, format.Errorf("fgetxattr %q: %w", name, err)
 	}
 	return value, nil
 }
 
-// SetXattr makes or replaces an extended attribute of what fd is open on.
+// SetXattr makes or replaces an extended attribute of what fd is open on, O_PATH
+// or not.
 func SetXattr(fd int, name string, value []byte) error {
-	if err := retry(func() error { return unix.Fsetxattr(fd, name, value, 0) }); err != nil {
+	err := retry(func() error { return unix.Fsetxattr(fd, name, value, 0) })
+	if errors.Is(err, unix.EBADF) {
+		err = retry(func() error { return unix.Setxattr(DescriptorPath(fd), name, value, 0) })
+	}
+	if err != nil {
 		return format.Errorf("fsetxattr %q: %w", name, err)
 	}
 	return nil

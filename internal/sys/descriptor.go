@@ -79,7 +79,7 @@ func (f File) ReadAt(p []byte, offset int64) (n int, err error) {
 }
 
 // Close closes the descriptor.
-func (f File) Close() error { return unix.Close(int(f)) }
+func (f File) Close() error { return Close(int(f)) }
 
 // IsTerminal reports whether f is a terminal, which knows its own settings.
 func (f File) IsTerminal() bool {

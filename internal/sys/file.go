@@ -104,12 +104,17 @@ func writeNew(dirFd int, name string, data []byte, mode uint32) error {
 		return err
 	}
 	err = writeAll(fd, data)
-	syncErr := retry(func() error { return unix.Fsync(fd) })
-	closeErr := unix.Close(fd)
-	if errors.Is(closeErr, unix.EINTR) {
-		closeErr = nil // it is closed all the same (close(2)), and was synced before
+	syncErr := SyncFile(fd)
+	return pathError("write", name, errors.Join(err, syncErr, Close(fd)))
+}
+
+// Close closes fd, for whom it matters whether that brings an error of a write to
+// light. One that is interrupted is closed all the same, close(2).
+func Close(fd int) error {
+	if err := unix.Close(fd); !errors.Is(err, unix.EINTR) {
+		return err
 	}
-	return pathError("write", name, errors.Join(err, syncErr, closeErr))
+	return nil
 }
 
 func writeAll(fd int, data []byte) error {
@@ -141,9 +146,42 @@ func SyncDirectory(dirFd int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	err = retry(func() error { return unix.Fsync(fd) })
+	if err := SyncFile(fd); err != nil {
+		return format.Errorf("directory: %w", err)
+	}
+	return nil
+}
+
+// ReadAt reads at an offset, and returns how much there was: 0 at the end and
+// behind it. pread(2).
+func ReadAt(fd int, buffer []byte, offset int64) (int, error) {
+	n, err := retryInt(func() (int, error) { return unix.Pread(fd, buffer, offset) })
 	if err != nil {
-		return format.Errorf("fsync directory: %w", err)
+		return 0, format.Errorf("read: %w", err)
+	}
+	return n, nil
+}
+
+// Seek sets the place that fd is read and written at, and returns it. lseek(2).
+func Seek(fd int, offset int64, whence int) (at int64, err error) {
+	if err = retry(func() error { at, err = unix.Seek(fd, offset, whence); return err }); err != nil {
+		return 0, format.Errorf("seek: %w", err)
+	}
+	return at, nil
+}
+
+// SyncFile makes what fd is open on durable, not an O_PATH descriptor. fsync(2).
+func SyncFile(fd int) error {
+	if err := retry(func() error { return unix.Fsync(fd) }); err != nil {
+		return format.Errorf("fsync: %w", err)
+	}
+	return nil
+}
+
+// StatFilesystem tells of the file system that fd lies in. fstatfs(2).
+func StatFilesystem(fd int, st *unix.Statfs_t) error {
+	if err := retry(func() error { return unix.Fstatfs(fd, st) }); err != nil {
+		return format.Errorf("statfs: %w", err)
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func CheckFresh(fd int) error {
 // IsEmpty reports whether the directory fd, not O_PATH, has no names in it. An
 // empty one stands at its beginning again.
 func IsEmpty(fd int) (bool, error) {
-	if err := rewind(fd); err != nil {
+	if _, err := Seek(fd, 0, unix.SEEK_SET); err != nil {
 		return false, err
 	}
 	buf := make([]byte, 4096)
@@ -61,21 +61,11 @@ func IsEmpty(fd int) (bool, error) {
 			return false, format.Errorf("getdents: %w", err)
 		}
 		if n == 0 {
-			return true, rewind(fd) // for who reads it next
+			_, err := Seek(fd, 0, unix.SEEK_SET) // for who reads it next
+			return true, err
 		}
 		if _, count, _ := unix.ParseDirent(buf[:n], 1, nil); count > 0 {
 			return false, nil
 		}
 	}
-}
-
-func rewind(fd int) error {
-	err := retry(func() error {
-		_, err := unix.Seek(fd, 0, unix.SEEK_SET)
-		return err
-	})
-	if err != nil {
-		return format.Errorf("seek directory: %w", err)
-	}
-	return nil
 }

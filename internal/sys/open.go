@@ -113,6 +113,23 @@ func reopen(fd, flags int) (int, error) {
 	return next, pathError("open", ".", err)
 }
 
+// Duplicate returns another descriptor for what fd is open on. fcntl(2),
+// F_DUPFD_CLOEXEC.
+func Duplicate(fd int) (int, error) {
+	other, err := retryInt(func() (int, error) { return unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0) })
+	return other, pathError("duplicate", "descriptor", err)
+}
+
+// OpenParent opens "..", a name that nobody can have made a link of, of a
+// directory for reading: whether it is the one that was meant is for the caller
+// to see.
+func OpenParent(fd int) (int, error) {
+	parent, err := retryInt(func() (int, error) {
+		return unix.Openat(fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
+	return parent, pathError("open", "..", err)
+}
+
 // OpenDirectory opens the directory path of this process's own view, following
 // links: for paths that come from ebb's own command line (the root to work in,
 // the run directory), never for paths that a user may have touched.

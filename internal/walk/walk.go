@@ -185,7 +185,7 @@ func parseEntry(data []byte) (name string, kind uint8, rest []byte) {
 // way leaves out what is left of the directory, and is in none.
 func (w *Walk) up() bool {
 	top := &w.frames[len(w.frames)-1]
-	fd, err := unix.Openat(w.fd, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := sys.OpenParent(w.fd)
 	if err = verify(fd, err, &top.status); err != nil {
 		fd, err = sys.OpenBeneath(w.top, path.Clean(w.Path("")), unix.O_RDONLY|unix.O_DIRECTORY)
 		err = verify(fd, err, &top.status)
