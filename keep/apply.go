@@ -62,8 +62,11 @@ func (m *Machine) apply(r *Result) {
 		r.Differs = &both.Differences
 		m.conflict(r, "apply")
 	case both.Holds && r.How == config.Symlink:
-		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in",
-			format.Sprintf("mv %s %s && ebb apply   # to have it now", m.Quote(r.Path), m.Quote(r.Path+".live")))
+		now := format.Sprintf("mv %s %s && ebb apply", m.Quote(r.Path), m.Quote(r.Path+".live"))
+		if !both.Source {
+			now += format.Sprintf(" && cp -aT %s %s", m.Quote(r.Path+".live"), m.Quote(r.Source))
+		}
+		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in", now+"   # to have it now")
 	case m.DryRun && both.Holds && !both.Source:
 		r.Reason = "what is there goes into the store first"
 		m.measure(r)

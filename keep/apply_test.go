@@ -115,6 +115,13 @@ func TestApply(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.requireStates(map[string]State{"/var/both": Placed, "/var/taken": Placed})
+	if want := `mv "/var/taken" "/var/taken.live" && ebb apply && cp -aT "/var/taken.live" "/persist/var/taken"   # to have it now`; results["/var/taken"].WayOut[0] != want {
+		t.Errorf("the way out is %q, want %q", results["/var/taken"].WayOut, want)
+	}
+	if out, err := exec.Command("cp", "-aT", g.path("var/taken.live"), g.path("persist/var/taken")).CombinedOutput(); err != nil {
+		t.Errorf("cp: %v\n%s", err, out)
+	}
+	g.requireContent("persist/var/taken/a", "live")
 	g.requireContent("var/both/a", "store")
 	g.requireStates(nil)
 }
