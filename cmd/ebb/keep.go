@@ -272,13 +272,20 @@ func (i *invocation) listKept(w *work) error {
 }
 
 func (i *invocation) forget(w *work, paths []string) error {
+	verb := "is"
+	if i.dryRun {
+		verb = "would be"
+	}
 	var failed []error
 	for _, p := range paths {
 		store, err := w.machine.Forget(p)
-		if failed = append(failed, err); err == nil {
-			format.Fprintf(i.stdout, "%s is off the list of %s: it is in place until the next boot, and its data stays in %s\n",
-				showText(p), showText(store), showText(store+p))
+		if failed = append(failed, err); err == nil && !i.json {
+			format.Fprintf(i.stdout, "%s %s off the list of %s: it is in place until the next boot, and its data stays in %s\n",
+				showText(p), verb, showText(store), showText(store+p))
 		}
+	}
+	if i.json {
+		failed = append(failed, i.listKept(w)) // what is left of it
 	}
 	return errors.Join(failed...)
 }

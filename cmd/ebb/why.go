@@ -217,14 +217,22 @@ func literal(p string) string {
 
 func (i *invocation) printExplained(e *explained) {
 	p := newPalette(i.stdout)
-	text := map[keep.Fate]string{
-		keep.FateKept:    p.good("kept") + " by the entry " + showText(e.Entry) + " of " + showText(e.Store),
-		keep.FateStore:   p.good("kept"),
-		keep.FateStays:   p.good("stays"),
-		keep.FateLost:    p.bad("lost") + " at the next boot",
-		keep.FateMissing: p.bad("missing") + ": there is no such file now",
-		keep.FateUnknown: p.bad("unknown"),
-	}[e.Fate]
+	text, more := string(e.Fate), ""
+	switch e.Fate {
+	case keep.FateKept:
+		more = " by the entry " + showText(e.Entry) + " of " + showText(e.Store)
+	case keep.FateStore:
+		text = "kept"
+	case keep.FateLost:
+		more = " at the next boot"
+	case keep.FateMissing:
+		more = ": there is no such file now"
+	}
+	if e.Fate == keep.FateLost || e.Fate == keep.FateMissing || e.Fate == keep.FateUnknown {
+		text = p.bad(text) + more
+	} else {
+		text = p.good(text) + more
+	}
 	if e.Kept != "" {
 		text += ", since ebb keep at " + e.Kept
 	}
