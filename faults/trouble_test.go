@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -171,7 +172,7 @@ func TestMissingDevice(t *testing.T) {
 			control, err := os.OpenFile(btrfs.ControlDevice, os.O_RDWR, 0)
 			require(t, err)
 			defer control.Close()
-			require(t, btrfs.ForgetDevice(int(control.Fd()), d.Devices[1]))
+			forget(t, int(control.Fd()), d.Devices[1])
 			r := m.rollback(t)
 			require(t, btrfs.ScanDevice(int(control.Fd()), d.Devices[1]))
 			d.Mount()
@@ -187,4 +188,16 @@ func TestMissingDevice(t *testing.T) {
 			m.wantFresh(t, m.rollback(t), "a rollback with both disks")
 		})
 	}
+}
+
+// forget makes the kernel forget a device. Mount namespaces of other tests, made
+// while the file system was mounted, have it mounted until they end.
+func forget(t *testing.T, control int, device string) {
+	t.Helper()
+	err := btrfs.ForgetDevice(control, device)
+	for errors.Is(err, unix.EBUSY) {
+		time.Sleep(50 * time.Millisecond)
+		err = btrfs.ForgetDevice(control, device)
+	}
+	require(t, err)
 }
