@@ -90,6 +90,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", bad, "--json"}, 2, `"place": "root.kind"`, ""},
 		{[]string{"check", good, "--json"}, 0, `"ok": true`, ""},
 		{[]string{"check", "/nonexistent"}, 2, "", "no such file"},
+		{[]string{"status", "--config", "/nonexistent"}, 2, "", "--config names another"},
 		{[]string{"check", good, good}, 2, "", "2 arguments"},
 		{[]string{"roots", "--config", good}, 1, "", "kind none has no archive"},
 		{[]string{"roots", "--config", bad}, 2, "", "root.kind"},

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"io"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
@@ -119,7 +121,11 @@ func (i *invocation) parse(f *flagSet, args []string, least, most int) ([]string
 func (i *invocation) config() (*config.Config, error) {
 	data, err := sys.ReadPath(i.configPath, config.MaxBytes)
 	if err != nil {
-		return nil, config.Problems{{Reason: err.Error()}}
+		reason := err.Error()
+		if errors.Is(err, unix.ENOENT) {
+			reason += ": ebb.enable makes it on NixOS, --config names another"
+		}
+		return nil, config.Problems{{Reason: reason}}
 	}
 	return config.Parse(data)
 }
