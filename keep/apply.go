@@ -1,14 +1,10 @@
 package keep
 
 import (
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
-	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -86,7 +82,7 @@ func (m *Machine) takeNothing(r *Result, both *mounts.Both) {
 	}
 	r.took = &taking{old: -1, status: status, since: r.begun}
 	if both.Holds {
-		if fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(r.Path, "/"), unix.O_PATH); err == nil {
+		if fd, err := m.open(r.Path); err == nil {
 			r.took.old = fd
 		}
 	}

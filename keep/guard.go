@@ -52,10 +52,15 @@ func (m *Machine) prepare(r *Result) bool {
 	return true
 }
 
+// open opens what is at a path, which no link leads to, with O_PATH.
+func (m *Machine) open(p string) (int, error) {
+	return sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(p, "/"), unix.O_PATH)
+}
+
 // look says what is at a path, which no link leads to. What is copied later is
 // opened anew, and has to be of the same kind.
 func (m *Machine) look(p string) (sys.Status, error) {
-	fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(p, "/"), unix.O_PATH)
+	fd, err := m.open(p)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return sys.Status{}, format.Errorf("it is not there: %w", err)

@@ -210,7 +210,7 @@ func (m *Machine) lookBack(r *Result) {
 	if r.took == nil || r.How == config.Sync {
 		return
 	}
-	now, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(r.Source, "/"), unix.O_PATH)
+	now, err := m.open(r.Source)
 	if err != nil {
 		r.Notes = append(r.Notes, "what changed at the last moment is not known: "+err.Error())
 		return

@@ -1,7 +1,6 @@
 package keep
 
 import (
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -114,7 +113,7 @@ func (m *Machine) measure(r *Result) {
 	if !m.Measure {
 		return
 	}
-	fd, err := sys.OpenBeneath(m.Root.Fd, strings.TrimPrefix(r.Path, "/"), unix.O_PATH)
+	fd, err := m.open(r.Path)
 	if err != nil {
 		return
 	}
