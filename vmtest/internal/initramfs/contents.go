@@ -25,8 +25,9 @@ func programs() []string {
 		"usr/bin/systemctl",
 		"usr/bin/systemd-tmpfiles",
 		"usr/bin/udevadm",
-		// libsystemd-shared opens it by dlopen(3) to load modules.
+		// libsystemd-shared opens them by dlopen(3), to load modules and, in newer versions, to filter system calls.
 		multiarch + "/libkmod.so.2",
+		multiarch + "/libseccomp.so.2",
 		"usr/bin/kmod",
 		"usr/sbin/modprobe",
 		"usr/bin/mount",
