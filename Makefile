@@ -56,7 +56,7 @@ test-vm: ## run the reboot tests in virtual machines
 	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
 # What depends on systemd: its first boots, mounts, shutdowns, hibernation, LUKS, and the files that the NixOS module writes.
-SYSTEMD_TESTS = TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice
+SYSTEMD_TESTS = TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
 
 .PHONY: test-vm-next
 test-vm-next: ## run the reboot tests that depend on systemd with that of the Debian release to come
