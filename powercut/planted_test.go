@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -103,7 +104,7 @@ var plantedBugs = []planted{
 		defer unix.Close(fd)
 		return x.learn(name, fd)
 	})`}}, in: []string{"committer"}},
-	{name: "meta.json not fsynced", edits: []edit{{sysFile, "syncErr := retry(func() error { return unix.Fsync(fd) })", "var syncErr error"}}, in: []string{"quiet"}},
+	{name: "meta.json not fsynced", edits: []edit{{sysFile, "syncErr := SyncFile(fd)", "var syncErr error"}}, in: []string{"quiet"}},
 	{name: "meta.json written after the exchange", edits: []edit{
 		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
 		{planFile, "	return append(steps, planArchive(old, number, false)...)\n", "	steps = append(steps, Step{Action: Describe, Number: number})\n	return append(steps, planArchive(old, number, false)...)\n"},
@@ -159,7 +160,7 @@ var plantedBugs = []planted{
 `},
 		{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""},
 	}, in: []string{"quiet"}},
-	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := unix.Fsync(fd); err != nil {\n		return format.Errorf(\"fsync: %w\", err)\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
+	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := sys.SyncFile(fd); err != nil {\n		return err\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
 	{name: "copied back without fsync of the directory", edits: []edit{{syncBackFile, "	return sys.SyncDirectory(p.source.trail.fd())\n", "	return nil\n"}}, in: []string{"quiet"}},
 	{name: "copied back in place", edits: []edit{{syncBackFile, "	return p.act(step, p.replaceSource)\n}\n", `	return p.act(step, p.overwriteSource)
 }
@@ -193,6 +194,22 @@ func (p *placing) overwriteSource() error {
 	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"fsyncs"}},
 	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "err != nil || entered || len(fds) == mostOldRoots", "err != nil || entered || len(fds) > 0"}}, in: []string{"quiet"}},
 	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
+}
+
+// Each bug can be planted into the source as it is now.
+func TestPlantedBugsFit(t *testing.T) {
+	for _, bug := range plantedBugs {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"build", "-overlay", bug.overlay(t)}
+			for _, e := range bug.edits {
+				args = append(args, "../"+filepath.Dir(e.file))
+			}
+			if output, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, output)
+			}
+		})
+	}
 }
 
 // A harness that finds nothing has to be known to find something.
