@@ -125,9 +125,9 @@ func renameInto(fd int, to *side) error {
 	return nil
 }
 
-// sameContents reports whether two files agree in owner, mode, contents and
-// extended attributes. Times do not count: a program that writes what was there
-// already has changed nothing.
+// sameContents reports whether the two sides agree in owner, mode and contents,
+// and the source has the extended attributes of the target. Times do not count: a
+// program that writes what was there already has changed nothing.
 func (p *placing) sameContents() (bool, error) {
 	a, b := &p.source, &p.target
 	if a.status.UID != b.status.UID || a.status.GID != b.status.GID ||
@@ -149,7 +149,7 @@ func (p *placing) sameContents() (bool, error) {
 	if _, unnoted := readAgreement(a.fd); !same || err != nil || unnoted != nil {
 		return same, err // without a note the store may be one that has no attributes
 	}
-	return copytree.SameXattrs(int(fa), int(fb))
+	return copytree.HasXattrs(int(fa), int(fb))
 }
 
 // openContents opens the regular file of a side for reading.

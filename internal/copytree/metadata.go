@@ -64,29 +64,29 @@ func (c *copier) copyXattrs(source, target int) error {
 	return nil
 }
 
-// SameXattrs reports whether two files, open as a and b, have the same extended
-// attributes, ACLs among them: those that Copy copies with SetID.
-func SameXattrs(a, b int) (bool, error) {
+// HasXattrs reports whether the file that has is open on has all extended
+// attributes, ACLs among them, of the file that of is open on: those that Copy
+// copies with SetID. It may have others: what a file system cannot keep is
+// missing in a copy, and nobody has taken it away.
+func HasXattrs(has, of int) (bool, error) {
 	c := copier{options: Options{SetID: true}}
-	for _, fd := range []int{a, b} {
-		names, err := sys.ListXattrs(fd)
-		if err != nil {
+	names, err := sys.ListXattrs(of)
+	for _, name := range names {
+		if !c.wantXattr(name) {
+			continue
+		}
+		var value, other []byte
+		if value, err = sys.GetXattr(of, name); err == nil {
+			other, err = sys.GetXattr(has, name)
+		}
+		if errors.Is(err, unix.ENODATA) {
+			return false, nil
+		}
+		if err != nil || string(value) != string(other) {
 			return false, err
 		}
-		for _, name := range names {
-			if !c.wantXattr(name) {
-				continue
-			}
-			value, err := sys.GetXattr(a, name)
-			other, errOther := sys.GetXattr(b, name)
-			if err := errors.Join(err, errOther); errors.Is(err, unix.ENODATA) || err == nil && string(value) != string(other) {
-				return false, nil
-			} else if err != nil {
-				return false, err
-			}
-		}
 	}
-	return true, nil
+	return err == nil, err
 }
 
 // copyNodeXattrs copies the attributes of what is not opened: links, FIFOs,

@@ -146,10 +146,7 @@ func SyncDirectory(dirFd int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := SyncFile(fd); err != nil {
-		return format.Errorf("directory: %w", err)
-	}
-	return nil
+	return SyncFile(fd)
 }
 
 // ReadAt reads at an offset, and returns how much there was: 0 at the end and
