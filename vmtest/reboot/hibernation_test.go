@@ -16,9 +16,10 @@ import (
 const swapDevice = "/dev/disk/by-label/swap"
 
 // tokenService is a process that holds a word that is nowhere else: whoever
-// reads /run/ask is told it.
+// reads /run/ask is told it. One that has read a line may be gone before it is
+// told the next, an error (EPIPE) that ends nothing.
 const tokenService = `[Service]
-ExecStart=/bin/sh -euc 'read -r token < /proc/sys/kernel/random/uuid; mkfifo /run/ask; while :; do echo "$token" > /run/ask; done'
+ExecStart=/bin/sh -euc 'read -r token < /proc/sys/kernel/random/uuid; mkfifo /run/ask; while :; do echo "$token" > /run/ask || :; done'
 `
 
 // noResumer leaves out of the initrd what would resume the machine.
