@@ -18,7 +18,7 @@ import (
 // How many times the power is cut: all in all, and on one disk before it is
 // judged and thrown away.
 const (
-	cuts     = 100
+	cuts     = 200
 	cutsLong = 2000
 	cutsDisk = 20
 	// coldDisks of the disks that were judged are booted twice from cold as well.
