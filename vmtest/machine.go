@@ -93,6 +93,9 @@ func (m *Machine) start(ctx context.Context, dir, initrd, state string) error {
 	return nil
 }
 
+// Boots is how often the machine was switched on, whether to boot or to go on from a saved state.
+func (m *Machine) Boots() int { return m.boots }
+
 // newBootDir makes the directory of one boot.
 func (m *Machine) newBootDir() (string, error) {
 	m.boots++

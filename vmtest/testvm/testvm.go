@@ -93,6 +93,7 @@ func cleanUp(t testing.TB, m *vmtest.Machine, dir string) {
 	if err := m.PowerCut(); err != nil {
 		t.Error(err)
 	}
+	t.Logf("a machine was switched on %d times", m.Boots())
 	if t.Failed() {
 		t.Logf("the machine's disks and logs are in %s", dir)
 		return
