@@ -185,7 +185,17 @@ func (m *Machine) Wait(ctx context.Context, e Event, timeout time.Duration) erro
 	start := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	if err := m.vm.state.wait(ctx, e); err != nil {
+	err := m.vm.state.wait(ctx, e)
+	for range mostAborts {
+		if err == nil || !m.vm.hasAbortedEarly() {
+			break
+		}
+		m.kit.report("QEMU has aborted before the guest began (%s), once more", m.vm.log)
+		if err = m.Boot(ctx); err == nil {
+			err = m.vm.state.wait(ctx, e)
+		}
+	}
+	if err != nil {
 		return m.waitError(e, time.Since(start), err)
 	}
 	return nil

@@ -28,6 +28,8 @@ type process struct {
 	log     string // file with all of the console
 	repeat  string // command for a person
 	done    chan struct{}
+	// restored: it went on from a saved state.
+	restored bool
 }
 
 // Numbers of the sockets in QEMU: the first file descriptors after the standard ones, in the order of ExtraFiles.
@@ -42,7 +44,7 @@ func start(tools debian.Tree, c commandLine, dir string) (*process, error) {
 	c.agentFD, c.qmpFD, c.portName = agentFD, qmpFD, wire.PortName
 	p := &process{
 		cmd: qemuCommand(tools, c), state: newBootState(), done: make(chan struct{}),
-		repeat: shellCommand(repeat.Args), log: filepath.Join(dir, "console.log"),
+		repeat: shellCommand(repeat.Args), log: filepath.Join(dir, "console.log"), restored: c.incoming != "",
 	}
 	logFile, err := os.Create(p.log)
 	if err != nil {
