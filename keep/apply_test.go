@@ -12,6 +12,7 @@ import (
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/testenv"
+	"github.com/ebb-nix/ebb/internal/walk"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -76,8 +77,8 @@ func TestApply(t *testing.T) {
 			t.Errorf("%s: planned: %q, want %q", p, got, want)
 		}
 	}
-	for p, want := range map[string]*Size{"/var/moved": {1, 4096}, "/etc/id": {1, 4096}, "/var/new": nil, "/var/stored": nil, "/var/same": nil} {
-		if got := planned[p].Size; (got == nil) != (want == nil) || got != nil && *got != *want {
+	for p, want := range map[string]*walk.Usage{"/var/moved": {Files: 1, Bytes: 4096}, "/etc/id": {Files: 1, Bytes: 4096}, "/var/new": nil, "/var/stored": nil, "/var/same": nil} {
+		if got := planned[p].Size; (got == nil) != (want == nil) || got != nil && (got.Files != want.Files || got.Bytes != want.Bytes) {
 			t.Errorf("%s: %+v would be copied, want %+v", p, got, want)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/internal/walk"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -46,7 +47,7 @@ type Result struct {
 	Reason    string     `json:"reason,omitempty"`
 	WayOut    []string   `json:"way_out,omitempty"` // what to type, a line each
 
-	Size     *Size                 `json:"size,omitempty"`     // what would be copied, in a dry run
+	Size     *walk.Usage           `json:"size,omitempty"`     // what would be copied, in a dry run
 	Stats    *copytree.Stats       `json:"stats,omitempty"`    // what was copied
 	Passes   int                   `json:"passes,omitempty"`   // over the data, until it stood still
 	Restless []string              `json:"restless,omitempty"` // what never stood still
@@ -108,7 +109,7 @@ func (m *Machine) Keep(p, store string, how config.How) *Result {
 	case !both.Source && !m.takeIn(root, r):
 		return r
 	}
-	r.Nix = m.Nix(store, []*Result{{State: Kept, entry: r.entry}})
+	r.Nix = m.Nix(store, []config.Entry{r.entry})
 	if m.DryRun {
 		return r
 	}
@@ -125,14 +126,18 @@ func (m *Machine) Keep(p, store string, how config.How) *Result {
 // Since is when the path was kept, empty for a declared entry.
 func (r *Result) Since() string { return r.entry.Kept }
 
-// Nix gives the lines that declare what was kept, or would be, in a store.
-func (m *Machine) Nix(store string, results []*Result) string {
-	var entries []config.Entry
+// Entries are those of what was kept, or would be.
+func Entries(results []*Result) (entries []config.Entry) {
 	for _, r := range results {
 		if r.State == Kept || r.State == Planned {
 			entries = append(entries, r.entry)
 		}
 	}
+	return entries
+}
+
+// Nix gives the lines that declare entries of a store.
+func (m *Machine) Nix(store string, entries []config.Entry) string {
 	return readHomes(m.Passwd).nix(store, entries)
 }
 

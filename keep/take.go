@@ -101,12 +101,6 @@ func (t *taking) close() {
 	}
 }
 
-// Size is what would be copied.
-type Size struct {
-	Files uint64 `json:"files"` // everything but directories
-	Bytes uint64 `json:"bytes"` // on the disk
-}
-
 // measure says in a dry run how much would be copied.
 func (m *Machine) measure(r *Result) {
 	r.State = Planned
@@ -118,15 +112,8 @@ func (m *Machine) measure(r *Result) {
 		return
 	}
 	defer unix.Close(fd)
-	status, err := sys.Stat(fd)
-	if err != nil {
-		return
+	r.Size = &walk.Usage{}
+	if err := r.Size.Of(fd); err != nil {
+		r.Notes = append(r.Notes, err.Error())
 	}
-	var usage walk.Usage
-	if usage.Count(&status); status.IsDirectory() {
-		if err := usage.Tree(fd); err != nil {
-			r.Notes = append(r.Notes, err.Error())
-		}
-	}
-	r.Size = &Size{usage.Files, usage.Bytes}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/internal/walk"
 )
 
 // Member is a subvolume that a rollback archives, and where its files are in
@@ -53,6 +54,7 @@ type Restored struct {
 	Target string         `json:"target"` // below the target directory
 	Backup string         `json:"backup,omitempty"`
 	Stats  copytree.Stats `json:"stats"`
+	Size   *walk.Usage    `json:"size,omitempty"` // what would be restored, in a dry run
 }
 
 // Path restores one absolute, clean path: a file or a directory with all that
@@ -73,7 +75,12 @@ func (r *Restore) Path(p string) (*Restored, error) {
 	if r.Flat {
 		result.Target = path.Base(p)
 	}
-	if err := r.place(found, result); err != nil {
+	err = r.place(found, result)
+	if err == nil && r.DryRun {
+		result.Size = &walk.Usage{}
+		err = result.Size.Of(found.fd)
+	}
+	if err != nil {
 		return nil, format.Errorf("restore %q from root %d: %w", p, found.number, err)
 	}
 	return result, nil

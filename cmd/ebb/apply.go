@@ -74,5 +74,7 @@ func (i *invocation) printApplied(w *work, out *applied) {
 		format.Fprintln(i.stdout, "Nothing to do: every entry is in place.")
 	case problemsOf(out.Entries) != nil:
 		format.Fprintln(i.stdout, "\nWhat is not in place waits for the next boot, or for what is said above.")
+	case i.dryRun:
+		i.next("ebb apply")
 	}
 }

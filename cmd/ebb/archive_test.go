@@ -102,21 +102,33 @@ func TestRootsVerbs(t *testing.T) {
 		stderr     string
 		stillThere string
 	}{
-		{[]string{"pin", "2", "good one"}, 0, "", "", ""},
+		{[]string{"pin", "2", "good one"}, 0, "\nebb roots\n", "", ""},
+		{[]string{"unpin", "2", "--json", "--dry-run"}, 0, `{
+  "version": 1,
+  "verb": "unpin",
+  "dry_run": true,
+  "archive": "@roots",
+  "roots": [
+    2
+  ]
+}`, "", ""},
 		{[]string{}, 0, "(pinned: good one)", "", ""},
+		{[]string{}, 0, "\nebb diff --from 3\n", "", ""},
 		{[]string{"--json"}, 0, `"why": "good one"`, "", ""},
 		{[]string{"delete", "2", "--yes"}, 1, "", "root 2 is pinned", "[1 2 3]"},
 		{[]string{"unpin", "2"}, 0, "", "", ""},
 		{[]string{"delete", "1"}, 2, "", "--yes", "[1 2 3]"},
 		{[]string{"delete", "1", "--dry-run"}, 0, "would be deleting", "", "[1 2 3]"},
-		{[]string{"delete", "1", "000002", "--yes"}, 0, "", "", "[3]"},
+		{[]string{"delete", "1", "000002", "--yes", "--json"}, 0, `"verb": "delete"`, "", "[3]"},
 		{[]string{"delete", "1", "--yes"}, 1, "", "there is no archived root 1", "[3]"},
 		{[]string{"delete", "x", "--yes"}, 2, "", "not the number", "[3]"},
 		{[]string{"fly"}, 2, "", "none of list, pin", ""},
 		{[]string{"pin"}, 2, "", "arguments", ""},
-		{[]string{"mount", "3", dir}, 0, "read-only", "", ""},
+		{[]string{"mount", "3", dir, "--dry-run"}, 0, "would be mounting root 3, read-only, on " + dir, "", ""},
+		{[]string{"umount", dir}, 1, "", "no archived root is mounted", ""},
+		{[]string{"mount", "3", dir}, 0, "\nebb roots umount " + dir + "\n", "read-only", ""},
 		{[]string{"delete", "3", "--yes"}, 1, "", "mounted on " + dir, "[3]"},
-		{[]string{"umount", dir}, 0, "", "", ""},
+		{[]string{"umount", dir, "--json"}, 0, `"directory": "` + dir, "", ""},
 		{[]string{"umount", dir}, 1, "", "no archived root is mounted", ""},
 		{[]string{"umount", "/"}, 1, "", "no archived root is mounted", ""},
 		{[]string{"mount", "9", dir}, 1, "", "9", ""},
@@ -209,7 +221,10 @@ func TestRestore(t *testing.T) {
 		want   string // in number, "-": not there
 		stdout string
 	}{
-		{[]string{"/etc/number", "--to", to, "--dry-run"}, 0, "-", "would be restored from root 3"},
+		{[]string{"/etc/number", "--to", to, "--dry-run"}, 0, "-", "would be restored from root 3: 1 file ("},
+		{[]string{"/etc", "--to", to, "--dry-run", "--json"}, 0, "-", `"size": {
+        "files": 1,
+        "bytes": `},
 		{[]string{"/etc/number", "--to", to}, 0, "3", "restored from root 3"},
 		{[]string{"/etc/number", "--to", to}, 1, "3", ""},
 		{[]string{"/etc/number", "--to", to, "--force", "--from", "1"}, 0, "1", "before-restore-1"},

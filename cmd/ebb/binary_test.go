@@ -100,7 +100,7 @@ func TestHeapIsReadyFirst(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, trace)
 		}
-		_, after, found := strings.Cut(string(trace), "init github.com/ebb-nix/ebb/internal/heap ")
+		_, after, found := strings.Cut(string(trace), "init ebb/internal/heap ")
 		for _, name := range []string{"errors", "syscall", "time"} {
 			if !found || !strings.Contains(after, "init "+name+" @") {
 				t.Errorf("%s is initialised before the heap is ready:\n%s", name, trace)

@@ -210,7 +210,7 @@ func TestBootByHand(t *testing.T) {
 	}
 	m.wantGoodStatus(t)
 	listed := m.ebb(t, "roots")
-	if listed.status != 0 || !strings.Contains(listed.stdout, "NUMBER") || len(strings.Split(strings.TrimSpace(listed.stdout), "\n")) != 2 {
+	if listed.status != 0 || !strings.Contains(listed.stdout, "NUMBER") || len(strings.Split(strings.TrimSpace(listed.stdout), "\n")) != 4 {
 		t.Errorf("roots: %s%s", listed.stdout, listed.stderr)
 	}
 	// One entry is unmounted behind ebb's back.

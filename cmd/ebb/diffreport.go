@@ -208,12 +208,13 @@ func (d *difference) printNothing() {
 
 func (d *difference) printHidden() {
 	if h := d.judged.Hidden; h.Files > 0 && d.path == "/" {
-		format.Fprintf(d.stdout, "Not shown: %s of caches and the like (--all shows them).\n", formatSum(h))
+		format.Fprintf(d.stdout, "Not shown: %s of caches and the like (--all shows them).\n", formatSum(h.Files, h.Bytes))
 	}
 }
 
 func (d *difference) printEnd(lines []diff.Line) {
-	sum := formatSum(d.judged.Sum(d.node))
+	all := d.judged.Sum(d.node)
+	sum := formatSum(all.Files, all.Bytes)
 	format.Fprintln(d.stdout)
 	switch {
 	case d.from > 0:
@@ -229,17 +230,17 @@ func (d *difference) printEnd(lines []diff.Line) {
 	d.printHidden()
 	switch {
 	case d.from > 0:
-		format.Fprintf(d.stdout, "\nebb restore --from %d %s\n", d.from, shellQuote(lines[0].Path))
+		d.next(format.Sprintf("ebb restore --from %d %s", d.from, shellQuote(lines[0].Path)))
 	case d.cfg.Root.Kind != config.KindNone:
-		format.Fprintln(d.stdout, "\nebb diff --nix")
+		d.next("ebb diff --nix")
 	}
 }
 
-func formatSum(s diff.Sum) string {
-	if s.Files == 1 {
-		return "1 file (" + formatSize(s.Bytes) + ")"
+func formatSum(files, bytes uint64) string {
+	if files == 1 {
+		return "1 file (" + formatSize(bytes) + ")"
 	}
-	return format.Sprintf("%d files (%s)", s.Files, formatSize(s.Bytes))
+	return format.Sprintf("%d files (%s)", files, formatSize(bytes))
 }
 
 // ageUnit is a unit that people count in.

@@ -68,7 +68,7 @@ func (i *invocation) printFound(found []*roots.Version, patterns []string) error
 			size = v.Type
 		}
 		if hint == "" && (v.Type == "regular file" || v.Type == "directory") {
-			hint = format.Sprintf("\nebb restore --from %d %s\n", v.Roots[0], shellQuote(v.Path))
+			hint = format.Sprintf("ebb restore --from %d %s", v.Roots[0], shellQuote(v.Path))
 		}
 		at := format.Sprint(v.Roots[0])
 		if n := len(v.Roots) - 1; n > 0 {
@@ -77,6 +77,8 @@ func (i *invocation) printFound(found []*roots.Version, patterns []string) error
 		t.row(name, at, size, shortTime(v.Modified))
 	}
 	t.print(i.stdout)
-	format.Fprint(i.stdout, hint)
+	if hint != "" {
+		i.next(hint)
+	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
-	"github.com/ebb-nix/ebb/diff"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/keep"
@@ -138,7 +137,7 @@ func (i *invocation) keep(w *work, paths []string, store string, how config.How)
 			i.printKept(r)
 		}
 	}
-	out.Nix = w.machine.Nix(store, out.Paths)
+	out.Nix = w.machine.Nix(store, keep.Entries(out.Paths))
 	if err := i.recordKept(w, out.Paths); err != nil {
 		i.log.Log(kmsg.Refusal, "keep: %v", err)
 	}
@@ -198,7 +197,7 @@ func (i *invocation) printKept(r *keep.Result) {
 		line += ": " + showText(r.Reason)
 	}
 	if r.Size != nil {
-		line += ": " + formatSum(diff.Sum(*r.Size))
+		line += ": " + formatSum(r.Size.Files, r.Size.Bytes)
 	}
 	format.Fprintf(i.stdout, "%s\n", line)
 	i.printDetails(r)
@@ -234,41 +233,61 @@ type keptEntry struct {
 	Declared  bool       `json:"declared"` // by now: ebb keep --forget tidies up
 }
 
+// keptList is what "ebb keep --list" prints.
+type keptList struct {
+	Version  int         `json:"version"`
+	Kept     []keptEntry `json:"kept"`
+	Problems []string    `json:"problems"`
+	Nix      string      `json:"nix"` // that declares what is not declared yet
+}
+
 func (i *invocation) listKept(w *work) error {
-	out := struct {
-		Version  int         `json:"version"`
-		Kept     []keptEntry `json:"kept"`
-		Problems []string    `json:"problems"`
-	}{Version: 1, Kept: []keptEntry{}, Problems: w.machine.Root.Notes}
+	out := keptList{Version: 1, Kept: []keptEntry{}, Problems: w.machine.Root.Notes}
 	lists, _ := keep.List(w.machine.Root.Fd, w.machine.Root.Stores)
 	for n, list := range lists {
 		s := &w.machine.Root.Stores[n]
+		var toDeclare []config.Entry
 		for j := range list {
 			e := &list[j]
 			by, reason := config.KeptBy(w.machine.Root.Stores, s.Path, e)
-			out.Kept = append(out.Kept, keptEntry{e.Path, s.Path, e.How, e.Directory, e.Kept, reason == "" && by != nil && by.Kept == ""})
-		}
-	}
-	if i.json {
-		if err := printJSON(i.stdout, out); err != nil {
-			return err
-		}
-	} else {
-		for _, e := range out.Kept {
-			line := format.Sprintf("%s  %s  %s in %s", e.Kept, showText(e.Path), e.How, showText(e.Store))
-			if e.Declared {
-				line += ", declared by now: ebb keep --forget takes it off this list"
+			declared := reason == "" && by != nil && by.Kept == ""
+			out.Kept = append(out.Kept, keptEntry{e.Path, s.Path, e.How, e.Directory, e.Kept, declared})
+			if !declared {
+				toDeclare = append(toDeclare, *e)
 			}
-			format.Fprintf(i.stdout, "%s\n", line)
 		}
-		for _, p := range out.Problems {
-			format.Fprintf(i.stdout, "! %s\n", showText(p))
-		}
+		out.Nix += w.machine.Nix(s.Path, toDeclare)
+	}
+	if !i.json {
+		i.printKeptList(&out)
+	} else if err := printJSON(i.stdout, out); err != nil {
+		return err
 	}
 	if len(out.Problems) > 0 {
 		return errProblems
 	}
 	return nil
+}
+
+func (i *invocation) printKeptList(list *keptList) {
+	declared := ""
+	for _, e := range list.Kept {
+		line := format.Sprintf("%s  %s  %s in %s", e.Kept, showText(e.Path), e.How, showText(e.Store))
+		if e.Declared {
+			line, declared = line+", declared by now", declared+" "+shellQuote(e.Path)
+		}
+		format.Fprintf(i.stdout, "%s\n", line)
+	}
+	for _, p := range list.Problems {
+		format.Fprintf(i.stdout, "! %s\n", showText(p))
+	}
+	if list.Nix != "" {
+		format.Fprintln(i.stdout, "\nTo declare it:")
+		i.indent(list.Nix)
+	}
+	if declared != "" {
+		i.next("ebb keep --forget" + declared)
+	}
 }
 
 func (i *invocation) forget(w *work, paths []string) error {

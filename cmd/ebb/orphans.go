@@ -52,9 +52,9 @@ func runOrphans(i *invocation, args []string) error {
 		}
 		return err
 	case *trash:
-		return errors.Join(err, i.moveOrphans(list, paths, (*stores.Store).Trash, "moved to"))
+		return errors.Join(err, i.moveOrphans(list, paths, (*stores.Store).Trash, "moved to", "ebb orphans --restore "))
 	case *restore:
-		return errors.Join(err, i.moveOrphans(list, paths, (*stores.Store).Restore, "restored from"))
+		return errors.Join(err, i.moveOrphans(list, paths, (*stores.Store).Restore, "restored from", "ebb why "))
 	}
 	return errors.Join(err, i.listOrphans(list))
 }
@@ -104,8 +104,9 @@ type moved struct {
 	Trash string `json:"trash"`
 }
 
-// moveOrphans moves each path. What fails keeps none of the others back.
-func (i *invocation) moveOrphans(list []*stores.Store, paths []string, move func(*stores.Store, string, bool) (string, error), verb string) error {
+// moveOrphans moves each path, and ends with what to type next. What fails keeps
+// none of the others back.
+func (i *invocation) moveOrphans(list []*stores.Store, paths []string, move func(*stores.Store, string, bool) (string, error), verb, next string) error {
 	if i.dryRun {
 		verb = "would be " + verb
 	}
@@ -137,6 +138,8 @@ func (i *invocation) moveOrphans(list []*stores.Store, paths []string, move func
 			Version int     `json:"version"`
 			Moved   []moved `json:"moved"`
 		}{1, results}))
+	} else if len(results) > 0 && !i.dryRun {
+		i.next(next + shellQuote(results[0].Path))
 	}
 	return errors.Join(failed...)
 }
@@ -166,7 +169,7 @@ func (i *invocation) listOrphans(list []*stores.Store) error {
 		format.Fprintf(i.stdout, "In the trash: %s, %s\n", d.Path, d.Reason)
 	}
 	if len(orphans) > 0 {
-		format.Fprintf(i.stdout, "\nebb orphans --trash %s\n", shellQuote(orphans[0].Path))
+		i.next("ebb orphans --trash " + shellQuote(orphans[0].Path))
 	}
 	return errors.Join(failed...)
 }

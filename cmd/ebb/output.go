@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/jsontext"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -17,6 +18,9 @@ func printJSON(w io.Writer, value any) error {
 	_, err = w.Write(append(text, '\n'))
 	return err
 }
+
+// next prints what a person types next, as the last line.
+func (i *invocation) next(command string) { format.Fprintf(i.stdout, "\n%s\n", command) }
 
 // palette colours words on a terminal, and does nothing anywhere else.
 type palette struct{ on bool }

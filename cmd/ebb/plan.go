@@ -96,5 +96,8 @@ func (i *invocation) printPlan(p *plan) error {
 		format.Fprintln(i.stdout, "  nothing to do")
 	}
 	i.printProblems(colours, p.Problems)
+	if len(p.Problems) > 0 {
+		i.next("ebb doctor")
+	}
 	return nil
 }

@@ -125,6 +125,8 @@ func (i *invocation) restore(r *roots.Restore, top int, paths []string, target f
 			Version  int               `json:"version"`
 			Restored []*roots.Restored `json:"restored"`
 		}{1, results}))
+	} else if len(results) > 0 && !i.dryRun && !r.Flat && !inInitrd() {
+		i.next("ebb why " + shellQuote(results[0].Path))
 	}
 	return errors.Join(failed...)
 }
@@ -138,8 +140,10 @@ func (i *invocation) printRestored(r *roots.Restored, dir string) {
 		verb = "would be restored"
 	}
 	line := format.Sprintf("%s %s from root %d", path.Join(dir, r.Target), verb, r.From)
-	if !i.dryRun {
-		line += format.Sprintf(": %d files, %d bytes shared, %d copied", r.Stats.Files, r.Stats.Shared, r.Stats.Copied)
+	if r.Size != nil {
+		line += ": " + formatSum(r.Size.Files, r.Size.Bytes)
+	} else {
+		line += format.Sprintf(": %d files, %s shared, %s copied", r.Stats.Files, formatSize(r.Stats.Shared), formatSize(r.Stats.Copied))
 	}
 	if r.Backup != "" {
 		line += "; what was there is " + path.Join(dir, r.Backup)

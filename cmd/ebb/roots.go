@@ -51,7 +51,7 @@ func archiveVerbs() []archiveVerb {
 func runRoots(i *invocation, args []string) error {
 	a := &archiveCommand{invocation: i}
 	f := i.flags()
-	f.BoolVar(&i.json, "json", false, "print JSON (list)")
+	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "only say what would be done")
 	f.BoolVar(&a.yes, "yes", false, "do not ask before a deletion")
 	f.BoolVar(&a.damaged, "damaged", false, "delete also a root whose meta.json cannot be read")
@@ -108,15 +108,41 @@ func parseNumber(text string) (uint64, error) {
 	return number, nil
 }
 
-// change announces what is done to one root, and does it unless this is a dry
-// run.
-func (a *archiveCommand) change(text string, work func(top int) error) error {
-	if a.dryRun {
-		format.Fprintf(a.stdout, "would be %s\n", text)
-		return nil
+// changed is what a verb that changes something has done, or would do.
+type changed struct {
+	Version   int      `json:"version"`
+	Verb      string   `json:"verb"`
+	DryRun    bool     `json:"dry_run"`
+	Archive   string   `json:"archive"`
+	Roots     []uint64 `json:"roots"`
+	Directory string   `json:"directory,omitempty"`
+}
+
+// change announces what is done to roots, and does it unless this is a dry run.
+func (a *archiveCommand) change(c changed, text string, work func() error) error {
+	c.Version, c.DryRun, c.Archive = 1, a.dryRun, a.root.Archive
+	if !a.dryRun {
+		a.log.Log(kmsg.Info, "%s", text)
+		if err := work(); err != nil {
+			return err
+		}
 	}
-	a.log.Log(kmsg.Info, "%s", text)
-	return a.host.ChangeTopLevel(a.root, work)
+	switch {
+	case a.json:
+		return printJSON(a.stdout, c)
+	case a.dryRun:
+		format.Fprintf(a.stdout, "would be %s\n", text)
+	case c.Verb == "mount":
+		a.next("ebb roots umount " + shellQuote(c.Directory))
+	default:
+		a.next("ebb roots")
+	}
+	return nil
+}
+
+// changeArchive is change for what is done to the archive itself.
+func (a *archiveCommand) changeArchive(c changed, text string, work func(top int) error) error {
+	return a.change(c, text, func() error { return a.host.ChangeTopLevel(a.root, work) })
 }
 
 func (a *archiveCommand) pin(args []string) error {
@@ -125,7 +151,8 @@ func (a *archiveCommand) pin(args []string) error {
 		return err
 	}
 	why := strings.Join(args[1:], " ")
-	return a.change(format.Sprintf("pinning root %d", number), func(top int) error {
+	c := changed{Verb: "pin", Roots: []uint64{number}}
+	return a.changeArchive(c, format.Sprintf("pinning root %d", number), func(top int) error {
 		return roots.SetPin(top, a.root.Archive, number, why)
 	})
 }
@@ -135,7 +162,8 @@ func (a *archiveCommand) unpin(args []string) error {
 	if err != nil {
 		return err
 	}
-	return a.change(format.Sprintf("unpinning root %d", number), func(top int) error {
+	c := changed{Verb: "unpin", Roots: []uint64{number}}
+	return a.changeArchive(c, format.Sprintf("unpinning root %d", number), func(top int) error {
 		return roots.RemovePin(top, a.root.Archive, number)
 	})
 }
@@ -156,7 +184,8 @@ func (a *archiveCommand) delete(args []string) error {
 			return err
 		}
 	}
-	return a.change(format.Sprintf("deleting the roots %v", numbers), func(top int) error { return a.deleteRoots(top, numbers) })
+	c := changed{Verb: "delete", Roots: numbers}
+	return a.changeArchive(c, format.Sprintf("deleting the roots %v", numbers), func(top int) error { return a.deleteRoots(top, numbers) })
 }
 
 func (a *archiveCommand) deleteRoots(top int, numbers []uint64) error {
@@ -208,21 +237,13 @@ func (a *archiveCommand) mount(args []string) error {
 	if err != nil {
 		return err
 	}
-	if a.dryRun {
-		format.Fprintf(a.stdout, "would be mounting root %d on %s\n", number, kmsg.Quote(args[1]))
-		return nil
-	}
-	if err := initrd.MountArchived(a.root, number, a.subvolume, args[1]); err != nil {
-		return err
-	}
-	format.Fprintf(a.stdout, "Root %d is on %s, read-only. ebb roots umount %s takes it away.\n", number, kmsg.Quote(args[1]), kmsg.Quote(args[1]))
-	return nil
+	c := changed{Verb: "mount", Roots: []uint64{number}, Directory: args[1]}
+	return a.change(c, format.Sprintf("mounting root %d, read-only, on %s", number, kmsg.Quote(args[1])), func() error {
+		return initrd.MountArchived(a.root, number, a.subvolume, args[1])
+	})
 }
 
 func (a *archiveCommand) unmount(args []string) error {
-	if a.dryRun {
-		format.Fprintf(a.stdout, "would be unmounting %s\n", kmsg.Quote(args[0]))
-		return nil
-	}
-	return initrd.UnmountArchived(a.root, args[0])
+	c := changed{Verb: "umount", Roots: []uint64{}, Directory: args[0]}
+	return a.change(c, "unmounting "+kmsg.Quote(args[0]), func() error { return initrd.UnmountArchived(a.root, args[0]) })
 }

@@ -110,6 +110,12 @@ func (a *archiveCommand) printRoots(list []roots.Root) {
 	case list[0].Files != nil:
 		format.Fprintln(a.stdout, "\nSIZE is what the files take, also where they share it with others: there are no quotas here.")
 	}
+	newest := list[0].Number
+	if inInitrd() {
+		a.next(format.Sprintf("ebb roots mount %d /mnt", newest))
+	} else {
+		a.next(format.Sprintf("ebb diff --from %d", newest))
+	}
 }
 
 // showDuration writes a time in its two largest units.

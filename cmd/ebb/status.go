@@ -84,6 +84,12 @@ func (i *invocation) printStatus(s *initrd.Status, all bool) {
 	t.print(i.stdout)
 	i.printProblems(p, s.Problems)
 	i.printEntries(p, s, all)
+	switch {
+	case !s.OK:
+		i.next("ebb doctor")
+	case s.Root.Kind != string(config.KindNone) && !inInitrd():
+		i.next("ebb diff")
+	}
 }
 
 func describeRoot(s *initrd.Status) string {

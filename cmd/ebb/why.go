@@ -260,6 +260,6 @@ func (i *invocation) printExplained(e *explained) {
 	}
 	t.print(i.stdout)
 	if e.Next != "" {
-		format.Fprintf(i.stdout, "\n%s\n", e.Next)
+		i.next(e.Next)
 	}
 }

@@ -4,8 +4,8 @@ import "github.com/ebb-nix/ebb/internal/sys"
 
 // Usage adds up what files take.
 type Usage struct {
-	Files uint64 // everything but directories
-	Bytes uint64 // on the disk, as du(1) counts them: each inode once
+	Files uint64 `json:"files"` // everything but directories
+	Bytes uint64 `json:"bytes"` // on the disk, as du(1) counts them: each inode once
 
 	seen map[[2]uint64]bool // inodes with several names
 }
@@ -26,6 +26,17 @@ func (u *Usage) Count(status *sys.Status) {
 		}
 		u.seen[inode] = true
 	}
+}
+
+// Of adds an open file, or directory with everything below it. The error is that
+// of [Usage.Tree].
+func (u *Usage) Of(fd int) error {
+	status, err := sys.Stat(fd)
+	if err != nil || !status.IsDirectory() {
+		u.Count(&status)
+		return err
+	}
+	return u.Tree(fd)
 }
 
 // Tree adds everything below a directory. What goes away meanwhile counts
