@@ -17,7 +17,7 @@ import (
 func TestApply(t *testing.T) {
 	t.Parallel()
 	m := newDiskless(t, `{"version": 1, "root": {"kind": "none"}, "stores": {"/persist": {
-		"directories": [{"path": "/home/ada/docs"}, {"path": "/srv/link", "how": "symlink"}], "files": [{"path": "/etc/clock", "how": "sync"}]}}}`)
+		"directories": [{"path": "/home/ada/docs"}, {"path": "/srv/link", "how": "symlink"}, {"path": "/srv/live", "how": "symlink"}], "files": [{"path": "/etc/clock", "how": "sync"}]}}}`)
 	nothing := filepath.Join(m.dir, "nothing.json")
 	require(t, os.WriteFile(nothing, []byte(`{"version": 1, "root": {"kind": "none"}, "stores": {"/persist": {}}}`), 0o600))
 	var before testenv.Inventory
@@ -30,7 +30,7 @@ func TestApply(t *testing.T) {
 				t.Fatalf("mount: status %d\n%s", r.Status, r.Output)
 			}
 			testenv.Tree(t, m.path("sysroot"), work...)
-			testenv.Tree(t, m.path("sysroot"), "file etc/clock 0644 0:0 12:00", "file persist/srv/link/file 0600 0:0 linked")
+			testenv.Tree(t, m.path("sysroot"), "file etc/clock 0644 0:0 12:00", "file persist/srv/link/file 0600 0:0 linked", "file srv/live/file 0600 7:8 live")
 			before = m.kept(t, "home/ada/docs")
 			return m.ebb("apply")
 		},
@@ -55,12 +55,14 @@ func (m *machine) judgeApply(t *testing.T, o *outcome, before testenv.Inventory)
 	if diff := before.Diff(m.kept(t, inStore)); diff != "" {
 		t.Errorf("in the store in the end:\n%s", diff)
 	}
-	for file, want := range map[string]string{"persist/srv/link/file": "linked", "persist/etc/clock": "12:00", "etc/clock": "12:00"} {
+	for file, want := range map[string]string{"persist/srv/link/file": "linked", "persist/srv/live/file": "live", "persist/etc/clock": "12:00", "etc/clock": "12:00"} {
 		if data, err := os.ReadFile(m.path("sysroot/" + file)); err != nil || string(data) != want {
 			t.Errorf("%s: %q, %v", file, data, err)
 		}
 	}
-	if to, err := os.Readlink(m.path("sysroot/srv/link")); err != nil || to != "/persist/srv/link" {
-		t.Errorf("the link leads to %q, %v", to, err)
+	for _, name := range []string{"/srv/link", "/srv/live"} {
+		if to, err := os.Readlink(m.path("sysroot" + name)); err != nil || to != "/persist"+name {
+			t.Errorf("the link %s leads to %q, %v", name, to, err)
+		}
 	}
 }

@@ -67,7 +67,7 @@ func TestApplyWhileSomebodyWrites(t *testing.T) {
 			if !taken {
 				told++
 			}
-			if tells := strings.Contains(r.Output, "changed at the last moment, below the mount: late"); tells == taken || isSync && !taken {
+			if tells := strings.Contains(r.Output, "changed at the last moment, in the old place: late"); tells == taken || isSync && !taken {
 				t.Errorf("taken: %v; told: %v\n%s", taken, tells, r.Output)
 			}
 		})

@@ -45,6 +45,7 @@ func (m *Machine) isOnlyLive(item *mounts.Item) bool {
 func (m *Machine) apply(r *Result) {
 	r.begun = time.Now().Unix() - slack
 	root := m.alone(&r.entry, r.Store)
+	root.SetAside = true
 	both := root.Compare(func(*config.Entry) bool { return true })[0]
 	reason, err := m.hidden(r)
 	switch {
@@ -57,12 +58,6 @@ func (m *Machine) apply(r *Result) {
 	case both.Source && both.Differences.Any():
 		r.Differs = &both.Differences
 		m.conflict(r, "apply")
-	case both.Holds && r.How == config.Symlink:
-		now := format.Sprintf("mv %s %s && ebb apply", m.Quote(r.Path), m.Quote(r.Path+".live"))
-		if !both.Source {
-			now += format.Sprintf(" && cp -aT %s %s", m.Quote(r.Path+".live"), m.Quote(r.Source))
-		}
-		r.end(Refused, "no link can take the place of what is there and may be in use: the next boot brings it in", now+"   # to have it now")
 	case m.DryRun && both.Holds && !both.Source:
 		r.Reason = "what is there goes into the store first"
 		m.measure(r)
@@ -114,7 +109,7 @@ func (m *Machine) applyNow(root *mounts.Root, r *Result, both *mounts.Both) {
 // hidden says what of the mounts in the place of the entry keeps it from being
 // brought in: the next boot does it in the right order.
 func (m *Machine) hidden(r *Result) (reason string, err error) {
-	if r.How != config.Bind {
+	if r.How == config.Sync {
 		return "", nil
 	}
 	table, err := mounts.ReadMountInfo()

@@ -56,18 +56,20 @@ func TestApply(t *testing.T) {
 	g := newGround(t, directory("/var/moved"), directory("/var/new"), directory("/var/stored"), directory("/var/empty"),
 		directory("/var/same"), directory("/var/both"), file("/etc/id", config.Bind), file("/etc/sync", config.Sync),
 		file("/etc/synced", config.Sync), file("/etc/later", config.Sync),
-		config.Entry{Path: "/var/link", Directory: true, How: config.Symlink}, config.Entry{Path: "/var/taken", Directory: true, How: config.Symlink})
+		config.Entry{Path: "/var/link", Directory: true, How: config.Symlink}, config.Entry{Path: "/var/taken", Directory: true, How: config.Symlink},
+		file("/etc/key", config.Symlink))
 	g.tree("dir var/moved 0750 7:8", "file var/moved/a 0640 7:8 live", "dir persist/var/stored", "file persist/var/stored/a 0644 0:0 store",
 		"dir var/empty", "dir persist/var/empty", "file persist/var/empty/a 0644 0:0 store",
 		"dir var/same", "file var/same/a 0644 0:0 x", "dir persist/var/same", "file persist/var/same/a 0644 0:0 x",
 		"dir var/both", "file var/both/a 0644 0:0 live", "dir persist/var/both", "file persist/var/both/a 0644 0:0 store",
 		"file etc/id 0444 0:0 id", "file etc/sync 0644 0:0 live", "file persist/etc/synced 0644 0:0 store",
-		"dir var/taken", "file var/taken/a 0644 0:0 live")
+		"dir var/taken 0750 7:8", "file var/taken/a 0644 0:0 live", "dir var/taken.before-ebb-1", "file var/taken.before-ebb-1/other 0644 0:0 other",
+		"file etc/key 0600 0:0 key", "file persist/etc/key 0600 0:0 key", "link etc/key.before-ebb-1 /persist/etc/key")
 	before := testenv.Fingerprint(t, g.dir)
 	g.machine.DryRun, g.machine.Measure = true, true
 	planned := g.requireStates(map[string]State{
 		"/var/moved": Planned, "/var/new": Planned, "/var/stored": Planned, "/var/empty": Planned, "/var/same": Planned, "/var/both": Conflict,
-		"/etc/id": Planned, "/etc/sync": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Refused,
+		"/etc/id": Planned, "/etc/sync": Planned, "/etc/synced": Planned, "/var/link": Planned, "/var/taken": Planned, "/etc/key": Planned,
 	})
 	if diff := before.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
 		t.Errorf("a dry run changed:\n%s", diff)
@@ -85,20 +87,30 @@ func TestApply(t *testing.T) {
 	g.machine.DryRun = false
 	results := g.requireStates(map[string]State{
 		"/var/moved": Kept, "/var/new": Placed, "/var/stored": Placed, "/var/empty": Placed, "/var/same": Placed, "/var/both": Conflict,
-		"/etc/id": Kept, "/etc/sync": Kept, "/etc/synced": Placed, "/var/link": Placed, "/var/taken": Refused,
+		"/etc/id": Kept, "/etc/sync": Kept, "/etc/synced": Placed, "/var/link": Placed, "/var/taken": Kept, "/etc/key": Placed,
 	})
 	for _, p := range []string{"moved", "new", "stored", "empty", "same"} {
 		g.requireSame("var/"+p, "persist/var/"+p, true)
 	}
-	if to, err := os.Readlink(g.path("var/link")); err != nil || to != "/persist/var/link" {
-		t.Errorf("the link leads to %q (%v)", to, err)
+	for _, link := range []string{"var/link", "var/taken", "etc/key"} {
+		if to, err := os.Readlink(g.path(link)); err != nil || to != "/persist/"+link {
+			t.Errorf("%s: the link leads to %q (%v)", link, to, err)
+		}
+	}
+	// What they took the place of is beside them: the name of another is not taken, and the link that a run before this one
+	// was interrupted with is.
+	g.requireContent("var/taken.before-ebb-1/other", "other")
+	g.requireContent("var/taken.before-ebb-2/a", "live")
+	g.requireContent("persist/var/taken/a", "live")
+	g.requireContent("etc/key.before-ebb-1", "key")
+	if notes := results["/var/taken"].Notes; len(notes) != 1 || notes[0] != "what was there is /var/taken.before-ebb-2 now, and goes with this root" {
+		t.Errorf("notes: %q", notes)
 	}
 	g.requireSame("etc/id", "persist/etc/id", true)
 	g.requireContent("persist/var/moved/a", "live")
 	g.requireContent("var/empty/a", "store")
 	g.requireContent("var/both/a", "live")
 	g.requireContent("persist/var/both/a", "store")
-	g.requireContent("var/taken/a", "live")
 	g.requireContent("etc/synced", "store")
 	g.requireContent("persist/etc/sync", "live")
 	both := results["/var/both"]
@@ -112,17 +124,7 @@ func TestApply(t *testing.T) {
 	if err := os.Rename(g.path("var/both"), g.path("var/both.live")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(g.path("var/taken"), g.path("var/taken.live")); err != nil {
-		t.Fatal(err)
-	}
-	g.requireStates(map[string]State{"/var/both": Placed, "/var/taken": Placed})
-	if want := `mv "/var/taken" "/var/taken.live" && ebb apply && cp -aT "/var/taken.live" "/persist/var/taken"   # to have it now`; results["/var/taken"].WayOut[0] != want {
-		t.Errorf("the way out is %q, want %q", results["/var/taken"].WayOut, want)
-	}
-	if out, err := exec.Command("cp", "-aT", g.path("var/taken.live"), g.path("persist/var/taken")).CombinedOutput(); err != nil {
-		t.Errorf("cp: %v\n%s", err, out)
-	}
-	g.requireContent("persist/var/taken/a", "live")
+	g.requireStates(map[string]State{"/var/both": Placed})
 	g.requireContent("var/both/a", "store")
 	g.requireStates(nil)
 }

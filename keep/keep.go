@@ -58,6 +58,7 @@ type Result struct {
 	Nix      string                `json:"nix,omitempty"` // the lines that declare it
 
 	entry config.Entry
+	aside string // where what a link has taken the place of is now
 	took  *taking
 	begun int64 // before anything was looked at, in seconds of Unix time
 }
@@ -204,8 +205,11 @@ func (m *Machine) place(root *mounts.Root, r *Result, state State) bool {
 		r.end(stateOf(e.State), "it is in the store, and comes into place at the next boot, but not now: "+e.Reason)
 		return false
 	}
-	r.State = state
+	r.State, r.aside = state, e.Aside
 	r.Notes = append(r.Notes, e.Notes...)
+	if e.Aside != "" {
+		r.Notes = append(r.Notes, "what was there is "+e.Aside+" now, and goes with this root")
+	}
 	return true
 }
 
@@ -233,6 +237,9 @@ func (m *Machine) lookBack(r *Result) {
 		r.Notes = append(r.Notes, "what changed at the last moment is not known: "+err.Error())
 	}
 	old := place{path: m.seen(r.Path), old: r.took.status, now: status}
+	if r.aside != "" {
+		old.path = m.seen(r.aside)
+	}
 	r.Users = old.users(m.Proc)
 }
 

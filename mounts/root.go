@@ -45,6 +45,10 @@ type Root struct {
 	// root's alone, for TakeIn. Nil copies once, whatever is changed meanwhile.
 	Take func(from, toDir int, name string) (fd int, stats copytree.Stats, err error)
 
+	// SetAside lets a link take the place of what is there, which then gets
+	// another name. What is there has to be in the store by then.
+	SetAside bool
+
 	// Notes begin the notes of each report.
 	Notes []string
 
@@ -90,6 +94,7 @@ type EntryResult struct {
 	Pending  string          `json:"pending,omitempty"`  // user:group:mode that the source is to get
 	Notes    []string        `json:"notes,omitempty"`    // what did not go as asked, without harm
 	Steps    []string        `json:"steps,omitempty"`    // of a plan: what would be done
+	Aside    string          `json:"-"`                  // where what a link has taken the place of is now
 }
 
 // OK reports whether the entry is as good as it can be at this point.

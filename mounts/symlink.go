@@ -8,7 +8,7 @@ import (
 )
 
 // link makes the target a symbolic link to the source. Whatever else stands
-// at the target stays there.
+// at the target stays there, unless the root says to set it aside.
 func (p *placing) link() error {
 	if err := p.target.enter(&p.run.target, p.item.Entry.Path); err != nil {
 		return err
@@ -22,14 +22,20 @@ func (p *placing) link() error {
 	if err := p.makeSource(); err != nil {
 		return err
 	}
-	if p.target.exists() {
+	replaces := p.target.exists()
+	if replaces && !p.run.root.SetAside {
 		return p.refuseLink()
 	}
 	if err := p.makeParents(&p.target, &p.source); err != nil {
 		return err
 	}
 	step := Step{Verb: MakeLink, Path: p.item.Entry.Path, From: p.result.Source}
-	return p.act(step, p.makeLink)
+	return p.act(step, func() error {
+		if replaces {
+			return p.exchangeLink()
+		}
+		return p.makeLink(p.target.name)
+	})
 }
 
 // lookAtLink reports whether the link is there. Something that is no link is
@@ -71,12 +77,12 @@ func (p *placing) refuseLink() error {
 	}
 }
 
-// makeLink makes the link and gives it to the owner of the source. In a
+// makeLink makes the link in the directory of the target and gives it to the owner of the source. In a
 // directory of theirs users can exchange it for something of root's in
 // between, so the owner is changed by descriptor, of a link with the right
 // text only.
-func (p *placing) makeLink() error {
-	dir, name := p.target.trail.fd(), p.target.name
+func (p *placing) makeLink(name string) error {
+	dir := p.target.trail.fd()
 	if err := sys.MakeSymlink(p.result.Source, dir, name); err != nil {
 		return err
 	}

@@ -214,7 +214,7 @@ func (i *invocation) printDetails(r *keep.Result) {
 		say("differs", d.Paths)
 	}
 	say("never stood still while it was copied", r.Restless)
-	say("changed at the last moment, below the mount", r.Late)
+	say("changed at the last moment, in the old place", r.Late)
 	for _, u := range r.Users {
 		format.Fprintf(i.stdout, "  %s (%s, pid %d) still has the old place open, restart it: %s\n",
 			showText(u.Unit), showText(u.Name), u.PIDs[0], showText(strings.Join(u.Files, ", ")))

@@ -29,21 +29,23 @@ func TestApply(t *testing.T) {
 
 	want := map[string]keep.State{
 		"/var/lib/app": keep.Planned, "/home/gabriel/docs": keep.Planned, "/var/lib/new": keep.Planned,
-		"/etc/app.conf": keep.Planned, "/etc/clock": keep.Planned, "/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict,
+		"/etc/app.conf": keep.Planned, "/etc/clock": keep.Planned, "/etc/app.key": keep.Planned, "/var/lib/both": keep.Conflict,
 	}
 	m.wantApplied(want, "--dry-run")
 	if m.Try("test", "-e", "/persist/var/lib/app").Status == 0 {
 		t.Error("the dry run has copied something")
 	}
 	want["/var/lib/new"] = keep.Placed
-	for _, p := range []string{"/var/lib/app", "/home/gabriel/docs", "/etc/app.conf", "/etc/clock"} {
+	for _, p := range []string{"/var/lib/app", "/home/gabriel/docs", "/etc/app.conf", "/etc/clock", "/etc/app.key"} {
 		want[p] = keep.Kept
 	}
 	results := m.wantApplied(want)
 	if users := results["/var/lib/app"].Users; len(users) != 1 || users[0].Unit != "reader.service" {
 		t.Errorf("who has the old place open: %+v", users)
 	}
-	m.wantApplied(map[string]keep.State{"/etc/app.key": keep.Refused, "/var/lib/both": keep.Conflict})
+	m.wantApplied(map[string]keep.State{"/var/lib/both": keep.Conflict})
+	m.want("/persist/etc/app.key", "readlink", "/etc/app.key")
+	m.want("key", "cat", "/etc/app.key.before-ebb-1")
 	if after := m.Shell(describeAdopted); after != before {
 		t.Errorf("what the root had was\n%s\nand is\n%s", before, after)
 	}
@@ -62,7 +64,9 @@ func TestApply(t *testing.T) {
 	if after := m.Shell(describeAdopted); after != before {
 		t.Errorf("after a boot there was\n%s\nand is\n%s", before, after)
 	}
-	m.wantAdopted("/etc/app.key")
+	m.wantAdopted()
+	m.want("/persist/etc/app.key", "readlink", "/etc/app.key")
+	m.wantGone("/etc/app.key.before-ebb-1")
 	m.want("later", "cat", "/var/lib/new/file")
 	m.want("store", "cat", "/var/lib/both/file")
 	m.want("data", "cat", "/persist/srv/data/file")
