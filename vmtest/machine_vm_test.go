@@ -89,8 +89,7 @@ func TestEmergency(t *testing.T) {
 	}
 	// The shell on the console is a real one.
 	m.WaitFor(vmtest.Console(`Press Enter for system maintenance`))
-	m.Typed("\n")
-	m.WaitFor(vmtest.Console(`# `))
+	m.TypedUntil("\n", vmtest.Console(`# `))
 	m.Typed("echo six times seven is $((6*7))\n")
 	m.WaitFor(vmtest.Console(`six times seven is 42`))
 	// Repaired by hand, the boot goes on.

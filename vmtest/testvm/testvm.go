@@ -4,12 +4,14 @@ package testvm
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ebb-nix/ebb/vmtest"
 )
@@ -250,4 +252,21 @@ func IsLong(t testing.TB, leftOut string) bool {
 func (m *Machine) Typed(text string) {
 	m.t.Helper()
 	m.check(m.Type(text))
+}
+
+// patience is the time between two attempts to be heard on the console.
+const patience = 5 * time.Second
+
+// TypedUntil types on the console, again and again until the event has come: who asks there may throw away what was
+// typed before it listens, as sulogin(8) does between its question and the answer.
+func (m *Machine) TypedUntil(text string, e vmtest.Event) {
+	m.t.Helper()
+	var err error
+	for range vmtest.BootTimeout / patience {
+		m.Typed(text)
+		if err = m.Wait(m.t.Context(), e, patience); !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+	}
+	m.check(err)
 }
