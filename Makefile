@@ -92,7 +92,7 @@ vulncheck: ## look up known vulnerabilities of what is linked in, in the databas
 	scripts/vulncheck
 
 .PHONY: coverage
-coverage: ## print how much of what runs in the initrd the tests without virtual machines reach
+coverage: ## print how much of what runs in the initrd is reached by tests, traced processes and machines; takes an hour
 	scripts/coverage
 
 .PHONY: fuzz

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ebb-nix/ebb/vmtest/files"
@@ -111,8 +112,8 @@ func (k *Kit) overlay(c Config) ([]files.File, error) {
 			system = append(system, list...)
 		}
 	}
-	initrd = append(initrd, c.Initrd...)
-	for _, f := range append(system, c.System...) {
+	initrd = slices.Concat(initrd, counterFiles(), c.Initrd)
+	for _, f := range slices.Concat(system, counterFiles(), c.System) {
 		f.Path = path.Join(systemRoot, f.Path)
 		initrd = append(initrd, f)
 	}

@@ -17,7 +17,7 @@ func (m *Machine) PowerCut() error {
 	if !m.running() {
 		return nil
 	}
-	return m.vm.kill()
+	return errors.Join(m.fetchCounters(context.Background()), m.vm.kill())
 }
 
 // PowerOff shuts the machine down in order and returns when it is off.
@@ -49,6 +49,9 @@ func (m *Machine) Hibernate(ctx context.Context) error {
 
 // leave runs systemctl(1) and waits until the machine is off for the reason that is wanted.
 func (m *Machine) leave(ctx context.Context, verb, want string, args ...string) error {
+	if err := m.fetchCounters(ctx); err != nil {
+		return fmt.Errorf("%s: %w", verb, err)
+	}
 	r, err := m.Run(ctx, append([]string{"systemctl", "--no-block"}, args...)...)
 	// The agent, too, may be stopped before it has answered.
 	if err != nil && !errors.Is(err, errAgentGone) {

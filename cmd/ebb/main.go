@@ -35,7 +35,7 @@ func main() {
 	// Modes are meant as they are written.
 	unix.Umask(0)
 	if status := run(sys.Arguments()[1:]); status != exitDone {
-		unix.Exit(status)
+		exit(status)
 	}
 }
 
