@@ -33,12 +33,13 @@ test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, power cut
 	$(MAKE) lint vulncheck
 	$(MAKE) --jobs=2 --output-sync=line test-with-machines test-without-machines
 
-# Two halves beside each other: an emulated machine uses little more than one processor.
+# Two halves beside each other: an emulated machine uses little more than one processor,
+# and is many times slower when it has to share that one.
 .PHONY: test-with-machines test-without-machines
 test-with-machines:
 	$(MAKE) --jobs=1 test-vm demo
 test-without-machines:
-	$(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
+	nice -n 19 $(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
