@@ -10,8 +10,9 @@ import (
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
-// mostAside is how many names are tried for what is set aside.
-const mostAside = 1000
+// mostAside is how many names are tried for what is set aside: with three digits they
+// have 255 bytes at most (NAME_MAX in limits.h).
+const mostAside = 999
 
 // exchangeLink puts the link into the place of what is there, which [Root.TakeIn]
 // has copied, in one step: at every instant there is one or the other. What was
