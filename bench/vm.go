@@ -36,7 +36,8 @@ func (b *bench) measureVM(r *report) error {
 	}
 	setups := []*setup{noEntries()}
 	for _, entries := range bootCases() {
-		setups = append(setups, ebbEntries(b.tools.ebb, entries), scriptEntries(entries), unitEntries(entries))
+		setups = append(setups,
+			ebbEntries(b.tools.ebb, entries), floorEntries(b.tools.mount, entries), scriptEntries(entries), unitEntries(entries))
 	}
 	boots, err := m.bootAll(ctx, setups)
 	if err != nil {

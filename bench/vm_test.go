@@ -68,7 +68,7 @@ func TestEntriesInPlace(t *testing.T) {
 }
 
 func TestSetupsNameTheirUnits(t *testing.T) {
-	for _, s := range []*setup{scriptEntries(3), unitEntries(3)} {
+	for _, s := range []*setup{scriptEntries(3), floorEntries("mount", 3), unitEntries(3)} {
 		c, err := s.machine()
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +77,7 @@ func TestSetupsNameTheirUnits(t *testing.T) {
 			found := false
 			for _, f := range c.Initrd {
 				found = found || strings.HasSuffix(f.Path, "system/"+unit) && strings.Contains(f.Data, "[Unit]")
-				if strings.Contains(f.Data, "%!") {
+				if strings.Contains(f.Data, "%!") || strings.Contains(f.Data, "%[") {
 					t.Errorf("%s: %s", f.Path, f.Data)
 				}
 			}
@@ -100,11 +100,13 @@ func TestJudgeBoots(t *testing.T) {
 		{Name: nothingName, Times: []bootTimes{{Up: 4 * time.Second}}},
 		{Name: ebbName, Entries: 100, Times: []bootTimes{{Ready: 200 * time.Millisecond, Up: 5 * time.Second}}},
 		{Name: scriptName, Entries: 100, Times: []bootTimes{{Ready: 2 * time.Second, Up: 6 * time.Second}}},
+		{Name: floorName, Entries: 100, Times: []bootTimes{{Ready: 100 * time.Millisecond}}},
 		{Name: ebbName, Entries: 300, Times: []bootTimes{{Ready: 600 * time.Millisecond}}},
+		{Name: floorName, Entries: 300, Times: []bootTimes{{Ready: 400 * time.Millisecond}}},
 	}}
 	r.judgeBoots()
 	r.judgeLargeBoot(bootTimes{}, errors.New("out of memory\nthe console"))
-	for i, met := range []bool{true, false, false} {
+	for i, met := range []bool{true, false, false, true, false} {
 		if r.Verdicts[i].Met != met {
 			t.Errorf("%+v", r.Verdicts[i])
 		}

@@ -67,13 +67,13 @@ func ebbEntries(binary string, entries int) *setup {
 // The files of the other set-ups in the initrd.
 const (
 	scriptPath = "/bench/entries.sh"
+	floorPath  = "/bench/mount"
 	rulesPath  = "/bench/rules.conf"
 )
 
-// scriptEntries is the script of the first measurement, in a unit like ebb's.
-func scriptEntries(entries int) *setup {
-	const unit = "bench-script.service"
-	text := fmt.Sprintf(`[Unit]
+// programUnit is a unit like ebb's. It is made with the name of the store, a
+// command, and the number of entries.
+const programUnit = `[Unit]
 DefaultDependencies=no
 RequiresMountsFor=/sysroot /sysroot/%[1]s
 Before=initrd-fs.target shutdown.target
@@ -82,11 +82,26 @@ Conflicts=shutdown.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh %[2]s /sysroot /sysroot/%[1]s %[3]d
+ExecStart=%[2]s /sysroot /sysroot/%[1]s %[3]d
 TimeoutStartSec=infinity
-`, storeName, scriptPath, entries)
-	return &setup{scriptName, entries, []string{unit}, func() (initrd, system []files.File, err error) {
-		return append(vmtest.Unit(unit, text, "initrd-fs.target.wants"), files.Text(scriptPath, shellScript)), nil, nil
+`
+
+// scriptEntries is the script of the first measurement.
+func scriptEntries(entries int) *setup {
+	return programEntries(scriptName, "/bin/sh "+scriptPath, files.Text(scriptPath, shellScript), entries)
+}
+
+// floorEntries is the C program of the first measurement: nothing in a unit is
+// faster.
+func floorEntries(program string, entries int) *setup {
+	return programEntries(floorName, floorPath, files.File{Path: floorPath, Mode: 0o755, Source: program}, entries)
+}
+
+func programEntries(name, command string, program files.File, entries int) *setup {
+	const unit = "bench-entries.service"
+	text := fmt.Sprintf(programUnit, storeName, command, entries)
+	return &setup{name, entries, []string{unit}, func() (initrd, system []files.File, err error) {
+		return append(vmtest.Unit(unit, text, "initrd-fs.target.wants"), program), nil, nil
 	}}
 }
 
