@@ -37,7 +37,7 @@ func (b *bench) measureVM(r *report) error {
 	setups := []*setup{noEntries()}
 	for _, entries := range bootCases() {
 		setups = append(setups,
-			ebbEntries(b.tools.ebb, entries), floorEntries(b.tools.mount, entries), scriptEntries(entries), unitEntries(entries))
+			ebbEntries(b.tools.ebb, entries), floorEntries(&b.tools, entries), scriptEntries(entries), unitEntries(entries))
 	}
 	boots, err := m.bootAll(ctx, setups)
 	if err != nil {
@@ -45,6 +45,7 @@ func (b *bench) measureVM(r *report) error {
 	}
 	r.Boots = boots
 	r.judgeBoots()
+	r.judgeBootRollback()
 	r.judgeLargeBoot(m.bootAgain(ctx, ebbEntries(b.tools.ebb, mostEntries)))
 	return nil
 }
@@ -83,6 +84,7 @@ func (b *bench) newBooter(ctx context.Context) (*booter, error) {
 	layout := vmtest.DiskLayout{
 		Label: diskLabel, Subvolumes: []string{"@", "@nix", "@" + storeName}, ReadOnly: []string{"@blank"}, Store: "@nix",
 	}
+	layout.Files = append(layout.Files, files.Dir("@roots", 0o700))
 	for i := range mostEntries {
 		layout.Files = append(layout.Files, files.Dir(filepath.Join("@"+storeName, entryName(i)), 0o755))
 	}
@@ -90,7 +92,10 @@ func (b *bench) newBooter(ctx context.Context) (*booter, error) {
 	return &booter{bench: b, kit: kit, disk: disk}, err
 }
 
-const diskLabel = "bench"
+const (
+	diskLabel = "bench"
+	diskPath  = "/dev/disk/by-label/" + diskLabel
+)
 
 // bootAgain is boot with a second try. An emulated machine on a host that is
 // busy with something else may be too late, and with it all others would be
@@ -159,7 +164,7 @@ func lookAt(ctx context.Context, machine *vmtest.Machine, s *setup) (t bootTimes
 	if err != nil {
 		return t, err
 	}
-	return j.times(s.units)
+	return j.times(s)
 }
 
 // ask runs a command in a machine that must end well.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/units"
 )
 
 // line is a line of the journal, with times in microseconds.
@@ -32,15 +33,17 @@ func TestTimesOfABoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := j.times([]string{"a.mount", "b.mount", "done.target"})
+	got, err := j.times(&setup{units: []string{"a.mount", "b.mount", "done.target"}, rollback: units.Rollback})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := (bootTimes{Ready: 3 * time.Second, Units: 2 * time.Second, Rollback: time.Second, Up: 9 * time.Second}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
-	if _, err := j.times([]string{"c.mount"}); err == nil {
-		t.Error("no error for a unit that was not started")
+	for _, s := range []*setup{{units: []string{"c.mount"}}, {units: []string{"a.mount"}, rollback: "c.service"}} {
+		if _, err := j.times(s); err == nil {
+			t.Errorf("no error for a unit that was not started: %+v", s)
+		}
 	}
 }
 
@@ -68,13 +71,13 @@ func TestEntriesInPlace(t *testing.T) {
 }
 
 func TestSetupsNameTheirUnits(t *testing.T) {
-	for _, s := range []*setup{scriptEntries(3), floorEntries("mount", 3), unitEntries(3)} {
+	for _, s := range []*setup{scriptEntries(3), floorEntries(&tools{mount: "mount", rollback: "rollback"}, 3), unitEntries(3)} {
 		c, err := s.machine()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, unit := range s.units {
-			found := false
+		for _, unit := range append(s.units, s.rollback) {
+			found := unit == ""
 			for _, f := range c.Initrd {
 				found = found || strings.HasSuffix(f.Path, "system/"+unit) && strings.Contains(f.Data, "[Unit]")
 				if strings.Contains(f.Data, "%!") || strings.Contains(f.Data, "%[") {
@@ -98,15 +101,16 @@ func TestSetupsNameTheirUnits(t *testing.T) {
 func TestJudgeBoots(t *testing.T) {
 	r := report{Boots: []*boots{
 		{Name: nothingName, Times: []bootTimes{{Up: 4 * time.Second}}},
-		{Name: ebbName, Entries: 100, Times: []bootTimes{{Ready: 200 * time.Millisecond, Up: 5 * time.Second}}},
+		{Name: ebbName, Entries: 100, Times: []bootTimes{{Ready: 200 * time.Millisecond, Rollback: 120 * time.Millisecond, Up: 5 * time.Second}}},
 		{Name: scriptName, Entries: 100, Times: []bootTimes{{Ready: 2 * time.Second, Up: 6 * time.Second}}},
-		{Name: floorName, Entries: 100, Times: []bootTimes{{Ready: 100 * time.Millisecond}}},
-		{Name: ebbName, Entries: 300, Times: []bootTimes{{Ready: 600 * time.Millisecond}}},
-		{Name: floorName, Entries: 300, Times: []bootTimes{{Ready: 400 * time.Millisecond}}},
+		{Name: floorName, Entries: 100, Times: []bootTimes{{Ready: 100 * time.Millisecond, Rollback: 100 * time.Millisecond}}},
+		{Name: ebbName, Entries: 300, Times: []bootTimes{{Ready: 600 * time.Millisecond, Rollback: 130 * time.Millisecond}}},
+		{Name: floorName, Entries: 300, Times: []bootTimes{{Ready: 400 * time.Millisecond, Rollback: 100 * time.Millisecond}}},
 	}}
 	r.judgeBoots()
+	r.judgeBootRollback()
 	r.judgeLargeBoot(bootTimes{}, errors.New("out of memory\nthe console"))
-	for i, met := range []bool{true, false, false, true, false} {
+	for i, met := range []bool{true, false, false, true, true, false} {
 		if r.Verdicts[i].Met != met {
 			t.Errorf("%+v", r.Verdicts[i])
 		}

@@ -6,8 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/ebb-nix/ebb/units"
 )
 
 // bootTimes are the times of one boot.
@@ -81,8 +79,8 @@ func sentAt(sent, received, monotonic string) (time.Duration, error) {
 	return time.Duration(at[2]-(at[1]-at[0])) * time.Microsecond, nil
 }
 
-// times are those of a boot in which these units bring the entries into place.
-func (j *journal) times(names []string) (t bootTimes, err error) {
+// times are those of a boot of a set-up.
+func (j *journal) times(s *setup) (t bootTimes, err error) {
 	var stores, ready time.Duration
 	for _, unit := range []string{"sysroot.mount", "sysroot-nix.mount", "sysroot-" + storeName + ".mount"} {
 		if err := j.latest(&stores, unit); err != nil {
@@ -90,7 +88,7 @@ func (j *journal) times(names []string) (t bootTimes, err error) {
 		}
 	}
 	first := time.Duration(-1)
-	for _, unit := range names {
+	for _, unit := range s.units {
 		if err := j.latest(&ready, unit); err != nil {
 			return t, err
 		}
@@ -102,8 +100,13 @@ func (j *journal) times(names []string) (t bootTimes, err error) {
 	if first >= 0 {
 		t.Units = ready - first
 	}
-	if began, ok := j.starting[units.Rollback]; ok {
-		t.Rollback = j.started[units.Rollback] - began
+	if s.rollback != "" {
+		began, ok := j.starting[s.rollback]
+		done, ended := j.started[s.rollback]
+		if !ok || !ended {
+			return t, fmt.Errorf("the journal does not say how long %s took", s.rollback)
+		}
+		t.Rollback = done - began
 	}
 	return t, j.latest(&t.Up, "multi-user.target")
 }

@@ -58,6 +58,25 @@ func (r *report) judgeBoots() {
 	}
 }
 
+// judgeBootRollback compares the units that make the root fresh, in all boots:
+// how many entries follow is nothing to them.
+func (r *report) judgeBootRollback() {
+	ebb, floor := r.rollbacks(ebbName), r.rollbacks(floorName)
+	r.judge("boot, rollback, from start to end of its unit", fmt.Sprintf("%.1f x C = %s", rollbackLimit, seconds(rollbackLimit*floor)),
+		fmt.Sprintf("%s = %.2f x C", seconds(ebb), ebb/floor), ebb <= rollbackLimit*floor)
+}
+
+// rollbacks is the median of all boots of a name.
+func (r *report) rollbacks(name string) float64 {
+	var all boots
+	for _, b := range r.Boots {
+		if b.Name == name {
+			all.Times = append(all.Times, b.Times...)
+		}
+	}
+	return all.summarize(rolledBack).median
+}
+
 // judgeLargeBoot tells of a boot with very many entries.
 func (r *report) judgeLargeBoot(t bootTimes, err error) {
 	measured := fmt.Sprintf("ready after %s, multi-user after %s", seconds(t.Ready.Seconds()), seconds(t.Up.Seconds()))

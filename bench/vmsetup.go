@@ -16,7 +16,9 @@ type setup struct {
 	name    string
 	entries int
 	units   []string // all that have to be done for everything to be ready
-	files   func() (initrd, system []files.File, err error)
+	// rollback is the unit that makes the root fresh, "" when none does.
+	rollback string
+	files    func() (initrd, system []files.File, err error)
 }
 
 func (s *setup) label() string { return fmt.Sprintf("%s, %d entries", s.name, s.entries) }
@@ -46,15 +48,13 @@ const (
 
 // noEntries is a machine without anything to bring into place.
 func noEntries() *setup {
-	return &setup{name: nothingName, units: []string{"initrd-fs.target"}, files: func() (initrd, system []files.File, err error) {
-		return nil, nil, nil
-	}}
+	return &setup{name: nothingName, units: []string{"initrd-fs.target"}, files: inInitrd(nil)}
 }
 
 // ebbEntries is a machine with ebb as its module sets it up, the rollback
 // included.
 func ebbEntries(binary string, entries int) *setup {
-	return &setup{ebbName, entries, []string{units.Mount}, func() (initrd, system []files.File, err error) {
+	return &setup{ebbName, entries, []string{units.Mount}, units.Rollback, func() (initrd, system []files.File, err error) {
 		document := machineConfig(entries)
 		parsed, err := config.Parse(document)
 		if err != nil {
@@ -66,43 +66,64 @@ func ebbEntries(binary string, entries int) *setup {
 
 // The files of the other set-ups in the initrd.
 const (
-	scriptPath = "/bench/entries.sh"
-	floorPath  = "/bench/mount"
-	rulesPath  = "/bench/rules.conf"
+	scriptPath   = "/bench/entries.sh"
+	floorPath    = "/bench/mount"
+	rollbackPath = "/bench/rollback"
+	rulesPath    = "/bench/rules.conf"
 )
 
-// programUnit is a unit like ebb's. It is made with the name of the store, a
-// command, and the number of entries.
+// The units of the programs, and what they run.
+const (
+	entriesUnit  = "bench-entries.service"
+	rollbackUnit = "bench-rollback.service"
+)
+
+// programUnit is a unit like ebb's. It is made with lines that say when it
+// runs, and a command.
 const programUnit = `[Unit]
 DefaultDependencies=no
-RequiresMountsFor=/sysroot /sysroot/%[1]s
-Before=initrd-fs.target shutdown.target
+%s
+Before=shutdown.target
 Conflicts=shutdown.target
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=%[2]s /sysroot /sysroot/%[1]s %[3]d
+ExecStart=%s
 TimeoutStartSec=infinity
 `
 
+// entriesProgram is a unit whose program brings entries into place.
+func entriesProgram(command string, program files.File, entries int) []files.File {
+	const when = "RequiresMountsFor=/sysroot /sysroot/" + storeName + "\nBefore=initrd-fs.target"
+	text := fmt.Sprintf(programUnit, when, fmt.Sprintf("%s /sysroot /sysroot/%s %d", command, storeName, entries))
+	return append(vmtest.Unit(entriesUnit, text, "initrd-fs.target.wants"), program)
+}
+
+// rollbackProgram is a unit whose program makes the root fresh.
+func rollbackProgram(program string) []files.File {
+	const device = `dev-disk-by\x2dlabel-` + diskLabel + ".device"
+	const when = "Requires=" + device + "\nAfter=local-fs-pre.target " + device + "\nBefore=sysroot.mount initrd-root-fs.target"
+	text := fmt.Sprintf(programUnit, when, rollbackPath+" "+diskPath)
+	return append(vmtest.Unit(rollbackUnit, text, "initrd.target.wants"), files.Program(rollbackPath, program))
+}
+
 // scriptEntries is the script of the first measurement.
 func scriptEntries(entries int) *setup {
-	return programEntries(scriptName, "/bin/sh "+scriptPath, files.Text(scriptPath, shellScript), entries)
+	list := entriesProgram("/bin/sh "+scriptPath, files.Text(scriptPath, shellScript), entries)
+	return &setup{scriptName, entries, []string{entriesUnit}, "", inInitrd(list)}
 }
 
-// floorEntries is the C program of the first measurement: nothing in a unit is
+// floorEntries are the C programs, the rollback included: nothing in a unit is
 // faster.
-func floorEntries(program string, entries int) *setup {
-	return programEntries(floorName, floorPath, files.File{Path: floorPath, Mode: 0o755, Source: program}, entries)
+func floorEntries(t *tools, entries int) *setup {
+	list := append(rollbackProgram(t.rollback), entriesProgram(floorPath, files.Program(floorPath, t.mount), entries)...)
+	return &setup{floorName, entries, []string{entriesUnit}, rollbackUnit, inInitrd(list)}
 }
 
-func programEntries(name, command string, program files.File, entries int) *setup {
-	const unit = "bench-entries.service"
-	text := fmt.Sprintf(programUnit, storeName, command, entries)
-	return &setup{name, entries, []string{unit}, func() (initrd, system []files.File, err error) {
-		return append(vmtest.Unit(unit, text, "initrd-fs.target.wants"), program), nil, nil
-	}}
+// inInitrd are the files of a set-up that has none in the system.
+func inInitrd(list []files.File) func() (initrd, system []files.File, err error) {
+	return func() (initrd, system []files.File, err error) { return list, nil, nil }
 }
 
 // unitEntries has a mount unit for each entry, and rules of tmpfiles.d(5) for
@@ -122,7 +143,7 @@ func unitEntries(entries int) *setup {
 		text := fmt.Sprintf(mountUnit, tmpfiles, target, storeName, entryName(i))
 		list = append(list, vmtest.Unit(name, text, target+".wants")...)
 	}
-	return &setup{unitsName, entries, names, func() (initrd, system []files.File, err error) { return list, nil, nil }}
+	return &setup{unitsName, entries, names, "", inInitrd(list)}
 }
 
 // tmpfilesUnit is made with the path of its rules.
@@ -155,6 +176,6 @@ Options=bind,X-fstrim.notrim,x-initrd.mount
 
 // machineConfig is the config of a machine with so many entries.
 func machineConfig(entries int) []byte {
-	const root = `{"kind": "btrfs", "device": "/dev/disk/by-label/` + diskLabel + `"}`
+	const root = `{"kind": "btrfs", "device": "` + diskPath + `"}`
 	return []byte(strings.Replace(string(mountConfig(entries)), `{"kind": "none"}`, root, 1))
 }
