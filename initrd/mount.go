@@ -129,6 +129,9 @@ func (h *Host) tellMissing(entries []mounts.EntryResult) {
 // entry that is not in place, and one for all.
 func (h *Host) finishMount(record *MountRecord, err error) error {
 	record.Seconds = secondsSince(record.Started)
+	if record.Entries == nil {
+		record.Entries = []mounts.EntryResult{} // a list in the document, of whatever length
+	}
 	if err != nil {
 		record.State, record.Reason, record.Hint = StateFailed, err.Error(), Hint(err)
 	}

@@ -203,12 +203,16 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 }
 
 // MissingRequired returns the entries that the machine cannot do without and
-// that are not in place.
-func (s *Status) MissingRequired() (missing []mounts.EntryResult) {
+// that are not in place. Where the kernel command line wants none at all, to
+// rescue the machine, none is missing, and kept says so.
+func (s *Status) MissingRequired() (missing []mounts.EntryResult, kept string) {
+	if s.Record != nil && s.Record.Mount != nil && s.Record.Mount.State == StateKept {
+		return nil, s.Record.Mount.Reason
+	}
 	for _, e := range s.Entries {
 		if e.Required && !e.OK() {
 			missing = append(missing, e)
 		}
 	}
-	return missing
+	return missing, ""
 }

@@ -54,7 +54,10 @@ func defaultRoot() string {
 }
 
 func (i *invocation) reportRequired(s *initrd.Status) error {
-	missing := s.MissingRequired()
+	missing, kept := s.MissingRequired()
+	if kept != "" {
+		i.log.Log(kmsg.Refusal, "going on without the entries that are required: %s", kept)
+	}
 	for _, e := range missing {
 		i.log.Log(kmsg.Failure, "required entry %s is not in place: %s", e.Path, e.Reason)
 	}

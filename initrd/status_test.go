@@ -1,0 +1,71 @@
+package initrd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/cmdline"
+	"github.com/ebb-nix/ebb/internal/kmsg"
+)
+
+// parseConfig reads a config of kind none with these stores.
+func parseConfig(t *testing.T, stores string) *config.Config {
+	t.Helper()
+	cfg, err := config.Parse([]byte(`{"version": 1, "root": {"kind": "none"}, "stores": ` + stores + `}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// newHost is a machine in a boot of its own, with that kernel command line.
+func newHost(t *testing.T, parameters string) *Host {
+	t.Helper()
+	return &Host{
+		RunDir: filepath.Join(t.TempDir(), "run"), Sysroot: "/nonexistent/sysroot",
+		BootID: "b", CommandLine: cmdline.Parse(parameters), Log: &kmsg.Logger{},
+	}
+}
+
+// Whoever rescues a machine by ebb.mount=no has to get past the entries that
+// are required; nobody else does.
+func TestRequiredAndNoEntriesWanted(t *testing.T) {
+	cfg := parseConfig(t, `{"/persist": {"directories": [{"path": "/var/lib/app", "required": true}]}}`)
+	for parameters, want := range map[string]int{"ebb.mount=no": 0, "": 1} {
+		h, root := newHost(t, parameters), t.TempDir()
+		err := h.Mount(cfg, root) // there is no store
+		if (err == nil) != (want == 0) {
+			t.Errorf("%q: mount: %v", parameters, err)
+		}
+		status, err := h.Status(cfg, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		missing, kept := status.MissingRequired()
+		if len(missing) != want || (kept == "") != (want == 1) || status.OK {
+			t.Errorf("%q: %d are missing, kept %q, all well %v", parameters, len(missing), kept, status.OK)
+		}
+	}
+}
+
+// The record has a list of entries, whatever came of the run.
+func TestEntriesAreAList(t *testing.T) {
+	cfg := parseConfig(t, `{}`)
+	for name, run := range map[string]func(h *Host) error{
+		"none wanted":     func(h *Host) error { h.CommandLine = cmdline.Parse("ebb.mount=no"); return h.Mount(cfg, "/") },
+		"no root":         func(h *Host) error { return h.Mount(cfg, "/nonexistent/sysroot") },
+		"a config broken": func(h *Host) error { return h.MountImpossible(errors.New("broken")) },
+		"none declared":   func(h *Host) error { return h.Mount(cfg, t.TempDir()) },
+	} {
+		h := newHost(t, "")
+		_ = run(h) // what it says is in the record
+		text, err := os.ReadFile(filepath.Join(h.RunDir, RecordName))
+		if err != nil || !strings.Contains(string(text), `"entries":[]`) {
+			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+}
