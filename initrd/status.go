@@ -175,7 +175,8 @@ func (s *Status) judgeMount(m *MountRecord) {
 	}
 }
 
-// judgeEntries looks at each entry as it is now.
+// judgeEntries looks at each entry as it is now. An owner that is not known may
+// be one that activation is about to make; once it has, nobody is going to.
 func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 	root, err := h.EntryRoot(cfg, dir)
 	if err != nil {
@@ -190,7 +191,12 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 			told[e.Path] = e
 		}
 	}
+	activated := !h.Stage1 && s.Record != nil && s.Record.Baseline != nil
 	for i, e := range s.Entries {
+		if e.State == mounts.Pending && activated {
+			s.problem(format.Sprintf("entry %s of store %s is open to root alone: its owner is not known: %s", e.Path, e.Store, e.Pending),
+				"mend the user or the group in the configuration, or make them; then ebb mount --finish --root / gives it to them")
+		}
 		if e.OK() {
 			continue
 		}

@@ -7,9 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/cmdline"
 	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // parseConfig reads a config of kind none with these stores.
@@ -66,6 +69,57 @@ func TestEntriesAreAList(t *testing.T) {
 		text, err := os.ReadFile(filepath.Join(h.RunDir, RecordName))
 		if err != nil || !strings.Contains(string(text), `"entries":[]`) {
 			t.Errorf("%s: %s, %v", name, text, err)
+		}
+	}
+}
+
+// An owner that nobody knows is waited for until activation has made the users,
+// and is a problem from then on.
+func TestOwnerThatIsNeverFound(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	root := t.TempDir()
+	testenv.Tree(t, root, "dir persist", "file etc/passwd 0644 0:0 app:x:11:22::/:")
+	for _, test := range []struct {
+		user              string
+		stage1, activated bool
+		want              int // problems
+	}{
+		{"app", false, true, 0},
+		{"nosuchuser", true, false, 0},
+		{"nosuchuser", true, true, 0},
+		{"nosuchuser", false, false, 0},
+		{"nosuchuser", false, true, 1},
+	} {
+		cfg := parseConfig(t, `{"/persist": {"directories": [{"path": "/srv/`+test.user+`", "how": "symlink", "user": "`+test.user+`"}]}}`)
+		h := newHost(t, "")
+		h.Stage1 = test.stage1
+		if err := h.Mount(cfg, root); err != nil {
+			t.Fatal(err)
+		}
+		if test.activated {
+			entries, err := h.EntryRoot(cfg, root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer unix.Close(entries.Fd)
+			if err := h.Finish(entries); (err == nil) != (test.user == "app") {
+				t.Errorf("%+v: the second pass: %v", test, err)
+			}
+			if err := h.RecordBaseline(Baseline{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		status, err := h.Status(cfg, root)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(status.Problems) != test.want {
+			t.Errorf("%+v: %+v", test, status.Problems)
+		}
+		for _, p := range status.Problems {
+			if !strings.Contains(p.Text, "nosuchuser") || !strings.Contains(p.Hint, "ebb mount --finish --root /") {
+				t.Errorf("%+v: %+v", test, p)
+			}
 		}
 	}
 }
