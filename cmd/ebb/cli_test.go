@@ -69,6 +69,7 @@ const goodConfig = `{"version": 1, "root": {"kind": "none"}, "stores": {"/persis
 
 func TestUsage(t *testing.T) {
 	good, bad := writeFile(t, goodConfig), writeFile(t, `{"version": 1, "root": {"kind": "zfs"}, "x": 1}`)
+	names := writeFile(t, `{"version": 1, "root": {"kind": "none"}, "stores": {"/p": {"directories": [{"path": "/x\u0000y"}, {"path": "jürgen"}]}}}`)
 	for _, test := range []struct {
 		args                   []string
 		status                 int
@@ -92,6 +93,10 @@ func TestUsage(t *testing.T) {
 		{[]string{"check", "/nonexistent"}, 2, "", "no such file"},
 		{[]string{"status", "--config", "/nonexistent"}, 2, "", "--config names another"},
 		{[]string{"check", good, good}, 2, "", "2 arguments"},
+		{[]string{"check", names}, 2, "", `directories[0].path: "/x\x00y": holds a NUL`},
+		{[]string{"check", names}, 2, "", `directories[1].path: "jürgen": not an absolute path`},
+		{[]string{"doctor", "--config", names}, 1, `"/x\x00y"`, ""},
+		{[]string{"doctor", "--config", names}, 1, `"jürgen"`, ""},
 		{[]string{"roots", "--config", good}, 1, "", "kind none has no archive"},
 		{[]string{"roots", "--config", bad}, 2, "", "root.kind"},
 		{[]string{"sync", "--config", good, "/etc/passwd"}, 2, "", `/etc/passwd is no "sync" entry; there are: /etc/adjtime`},

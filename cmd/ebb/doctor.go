@@ -47,9 +47,9 @@ func (i *invocation) printFindings(findings []doctor.Finding) {
 		if f.Level == doctor.Fault {
 			level = paint.bad(level)
 		}
-		format.Fprintf(i.stdout, "%s: %s\n", level, kmsg.Quote(f.Text))
+		format.Fprintf(i.stdout, "%s: %s\n", level, kmsg.Escape(f.Text))
 		for _, line := range f.Type {
-			format.Fprintf(i.stdout, "    %s\n", kmsg.Quote(line))
+			format.Fprintf(i.stdout, "    %s\n", kmsg.Escape(line))
 		}
 	}
 	if doctor.Sound(findings) {

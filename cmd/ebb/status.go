@@ -150,9 +150,9 @@ func (i *invocation) printProblems(p palette, problems []initrd.Problem) {
 	}
 	format.Fprintf(i.stdout, "\n%s\n", p.bold("Problems"))
 	for _, problem := range problems {
-		format.Fprintf(i.stdout, "  %s %s\n", p.bad("!"), kmsg.Quote(problem.Text))
+		format.Fprintf(i.stdout, "  %s %s\n", p.bad("!"), kmsg.Escape(problem.Text))
 		if problem.Hint != "" {
-			format.Fprintf(i.stdout, "    %s\n", kmsg.Quote(problem.Hint))
+			format.Fprintf(i.stdout, "    %s\n", kmsg.Escape(problem.Hint))
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (i *invocation) printEntries(p palette, s *initrd.Status, all bool) {
 		case e.Reason == "" && !all:
 			continue
 		}
-		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store), kmsg.Quote(e.Reason))
+		t.row("  "+state, kmsg.Quote(e.Path), string(e.How), kmsg.Quote(e.Store), kmsg.Escape(e.Reason))
 	}
 	if len(t.rows) > 0 {
 		format.Fprintln(i.stdout)

@@ -103,7 +103,7 @@ func (i *invocation) reportSync(report mounts.Report) error {
 		for _, e := range report.Entries {
 			line := format.Sprintf("%-10s %s", e.State, kmsg.Quote(e.Path))
 			if e.Reason != "" {
-				line += " (" + kmsg.Quote(e.Reason) + ")"
+				line += " (" + kmsg.Escape(e.Reason) + ")"
 			}
 			format.Fprintln(i.stdout, line)
 		}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -155,24 +156,39 @@ func clean(text []byte) []byte {
 	if len(text) <= lineMax && isPlain(text) {
 		return text
 	}
-	line := Quote(strings.Map(unbreak, string(text)))
+	// What would end a line or a column becomes a blank.
+	line := Escape(strings.ReplaceAll(strings.ReplaceAll(string(text), "\n", " "), "\t", " "))
 	if len(line) > lineMax {
 		line = strings.ToValidUTF8(line[:lineMax-3], "") + "..."
 	}
 	return []byte(line)
 }
 
-// unbreak turns what would end a line or a column into a blank.
-func unbreak(r rune) rune {
-	if r == '\n' || r == '\t' {
-		return ' '
+// Escape makes a message harmless to a terminal, names in which may be quoted
+// already: what cannot be printed, escape sequences and changes of writing
+// direction among it, is written as Go escapes. All else stays as it is, so
+// that nothing is escaped twice.
+func Escape(text string) string {
+	if isPlain(text) {
+		return text
 	}
-	return r
+	var line []byte
+	for rest := text; rest != ""; {
+		r, size := utf8.DecodeRuneInString(rest)
+		if shown := rest[:size]; strconv.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			line = append(line, shown...)
+		} else {
+			quoted := strconv.Quote(shown)
+			line = append(line, quoted[1:len(quoted)-1]...)
+		}
+		rest = rest[size:]
+	}
+	return string(line)
 }
 
-// Quote shows text that may hold anything so that a terminal takes no harm:
-// what cannot be printed, escape sequences and changes of writing direction
-// among it, is written as Go escapes.
+// Quote shows a name, which may hold anything, so that a terminal takes no
+// harm, and so that no two names look the same: everything but printable ASCII
+// is written as Go escapes, and so is a backslash.
 func Quote(text string) string {
 	if isPlain(text) {
 		return text

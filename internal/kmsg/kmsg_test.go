@@ -20,6 +20,9 @@ func TestLog(t *testing.T) {
 		{"debug off", true, false, Debug, "detail", "", "", ""},
 		{"debug on", true, true, Debug, "detail", "<7>detail\n", "<7>ebb: detail\n", ""},
 		{"hostile", true, false, Info, "a\nb\x1b[2J\u202e", `<6>a b\x1b[2J\u202e` + "\n", `<6>ebb: a b\x1b[2J\u202e` + "\n", ""},
+		{"quoted already", true, false, Refusal, `"/x\x00y": holds a NUL`, `<4>"/x\x00y": holds a NUL` + "\n", `<4>ebb: "/x\x00y": holds a NUL` + "\n", `ebb: "/x\x00y": holds a NUL` + "\r\n"},
+		{"letters", true, false, Info, `"jürgen"`, `<6>"jürgen"` + "\n", `<6>ebb: "jürgen"` + "\n", ""},
+		{"not UTF-8", true, false, Info, "a\xff\tb\u009b", `<6>a\xff b\u009b` + "\n", `<6>ebb: a\xff b\u009b` + "\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var stderr, kernel, console strings.Builder
@@ -66,6 +69,23 @@ func TestQuote(t *testing.T) {
 		"\u202egnp.exe": `\u202egnp.exe`,
 	} {
 		if got := Quote(text); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}
+
+func TestEscape(t *testing.T) {
+	for text, want := range map[string]string{
+		"/var/log":         "/var/log",
+		`"/x\x00y"`:        `"/x\x00y"`,
+		`"jürgen"`:         `"jürgen"`,
+		"a\x1b[31m":        `a\x1b[31m`,
+		"\xff\ufffd":       `\xff` + "\ufffd",
+		"\u202egnp.exe":    `\u202egnp.exe`,
+		"\u009b2J\x7f\x00": `\u009b2J\x7f\x00`,
+		"":                 "",
+	} {
+		if got := Escape(text); got != want {
 			t.Errorf("%q: got %s, want %s", text, got, want)
 		}
 	}
