@@ -22,7 +22,8 @@ const (
 func ParseKept(data []byte, store string) ([]Entry, Problems) {
 	d := &decoder{kept: true}
 	document, ok := d.parse(data, KeptMaxBytes)
-	if !ok || !d.checkVersion(document) {
+	// A list is written by ebb itself, so one without a version is damaged.
+	if !ok || !d.checkVersion(document) || len(d.problems) > 0 {
 		return nil, d.problems
 	}
 	s := Store{Path: store}

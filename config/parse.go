@@ -40,7 +40,8 @@ func (d *decoder) parse(data []byte, largest int) (any, bool) {
 }
 
 // config reads the whole document. A document of another version is refused
-// for that alone: what else looks wrong in it may be right in its version.
+// for that alone: what else looks wrong in it may be right in its version. One
+// that does not say its version is read as if it were of this one.
 func (d *decoder) config(document any) *Config {
 	c := &Config{Adopt: Adopt{Files: 50_000, CopiedBytes: 1 << 30}}
 	if !d.checkVersion(document) {
@@ -66,6 +67,7 @@ func (d *decoder) config(document any) *Config {
 	return c
 }
 
+// checkVersion reports whether the rest of the document is to be read.
 func (d *decoder) checkVersion(document any) bool {
 	o, ok := document.(*jsontext.Object)
 	if !ok {
@@ -82,10 +84,11 @@ func (d *decoder) checkVersion(document any) bool {
 			d.refuse("%d: this ebb reads version %d only", version, Version)
 		}
 		d.path = d.path[:0]
-		return len(d.problems) == 0
+		_, isNumber := m.Value.(jsontext.Number)
+		return len(d.problems) == 0 || !isNumber
 	}
 	d.refuseIn("version", "is missing, write %d", Version)
-	return false
+	return true
 }
 
 func (d *decoder) adopt(value any, a Adopt) Adopt {

@@ -145,7 +145,14 @@ var refusals = []struct {
 	{"deep", strings.Repeat("[", 100) + strings.Repeat("]", 100), []string{`line 1, column 18: nested deeper than 16 levels`}},
 	{"no version", `{"root": {"kind": "none"}}`, []string{`version: is missing, write 1`}},
 	{"version of a later ebb", `{"version": 2, "root": {"kind": "zfs"}}`, []string{`version: 2: this ebb reads version 1 only`}},
-	{"version as text", `{"version": "1"}`, []string{`version: "1": not a number`}},
+	{"a fraction of a version", `{"version": 1.5, "root": {"kind": "zfs"}}`, []string{`version: 1.5: not an integer from 0 to 2147483648`}},
+	{"version as text", `{"version": "1", "root": {"kind": "none"}}`, []string{`version: "1": not a number`}},
+	{"no version, and more", `{"root": {"kind": "zfs"}, "x": 1}`, []string{
+		`version: is missing, write 1`, `root.kind: "zfs": not one of btrfs, tmpfs, none`, `x: unknown field`,
+	}},
+	{"version as text, and more", `{"stores": {"persist": {}}, "version": null}`, []string{
+		`version: null: not a number`, `stores.persist: "persist": not an absolute path`, `root: is missing`,
+	}},
 	{"no root", `{"version": 1}`, []string{`root: is missing`}},
 	{"unknown field", `{"version": 1, "root": {"kind": "none"}, "store": {}}`, []string{`store: unknown field`}},
 	{"field twice", `{"version": 1, "root": {"kind": "none"}, "root": {"kind": "none"}}`, []string{`root: stands there twice`}},
