@@ -30,49 +30,18 @@ func (x *executor) makeArchive(Step) error {
 		dir = next
 	}
 	x.archive = dir
-	return x.lockArchive()
+	return lockArchive(dir, x.root.Archive)
 }
 
-// openArchive opens the archive and locks it, if it is there. Nobody but root
-// may own it.
+// openArchive opens the archive and locks it, if it is there.
 func (x *executor) openArchive() (isThere bool, err error) {
-	fd, err := archive.Open(x.top, x.root.Archive)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	x.archive = fd
-	st, err := sys.Stat(fd)
-	if err != nil {
-		return false, err
-	}
-	if st.UID != 0 {
-		return false, &refusal{
-			reason: format.Sprintf("the archive %q belongs to user %d", x.root.Archive, st.UID),
-			hint:   "nobody but root may own it: move it away, ebb makes a new one",
-		}
-	}
-	return true, x.lockArchive()
+	x.archive, err = guardArchive(x.top, x.root.Archive)
+	return x.archive >= 0, err
 }
 
 // protect takes everybody else's permissions off the archive.
 func (x *executor) protect(Step) error {
 	if err := sys.ChangeMode(x.archive, 0o700); err != nil {
-		return format.Errorf("archive %q: %w", x.root.Archive, err)
-	}
-	return nil
-}
-
-// lockArchive keeps a second ebb out while this one works. The lock ends with
-// the descriptor, so a killed process leaves none.
-func (x *executor) lockArchive() error {
-	err := sys.TryLock(x.archive)
-	if errors.Is(err, unix.EWOULDBLOCK) {
-		return &refusal{reason: "another ebb is at work on this archive", hint: "wait for it, then look at ebb status"}
-	}
-	if err != nil {
 		return format.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil

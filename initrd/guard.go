@@ -7,9 +7,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/mounts"
 )
 
@@ -71,6 +73,47 @@ func guardSysroot(sysroot string, table []mounts.MountInfo) error {
 				hint:   "a rollback has to run before the root is mounted; the next boot will make one",
 			}
 		}
+	}
+	return nil
+}
+
+// guardArchive opens the archive and locks it: -1 when it is not there. It
+// refuses when another ebb works on it, and when it belongs to anybody but root.
+func guardArchive(topFd int, name string) (fd int, err error) {
+	fd, err = archive.Open(topFd, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return -1, nil
+	}
+	if err != nil {
+		return -1, err
+	}
+	st, err := sys.Stat(fd)
+	switch {
+	case err != nil:
+	case st.UID != 0:
+		err = &refusal{
+			reason: format.Sprintf("the archive %q belongs to user %d", name, st.UID),
+			hint:   "nobody but root may own it: move it away, ebb makes a new one",
+		}
+	default:
+		err = lockArchive(fd, name)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// lockArchive keeps a second ebb out while this one works. The lock ends with
+// the descriptor, so a killed process leaves none.
+func lockArchive(fd int, name string) error {
+	err := sys.TryLock(fd)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return &refusal{reason: "another ebb is at work on this archive", hint: "wait for it, then look at ebb status"}
+	}
+	if err != nil {
+		return format.Errorf("archive %q: %w", name, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package initrd
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,7 +81,17 @@ func TestGuards(t *testing.T) {
 				test.prepare(b, h)
 			}
 			live := b.uuidOf("@")
+			planned, plannedErr := h.PlanRollback(b.cfg)
+			if _, err := os.Stat(filepath.Join(h.RunDir, ReadyName)); err == nil || b.uuidOf("@") != live {
+				t.Error("planning has done something")
+			}
 			err := h.Rollback(b.cfg)
+			if fmt.Sprint(plannedErr) != fmt.Sprint(err) || errors.Is(plannedErr, ErrRefused) != errors.Is(err, ErrRefused) {
+				t.Errorf("planned with error %v, done with %v", plannedErr, err)
+			}
+			if (len(planned) > 0) != (err == nil) {
+				t.Errorf("planned %q", planned)
+			}
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Fatalf("got error %v, want %q", err, test.want)
 			}

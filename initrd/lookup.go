@@ -39,6 +39,11 @@ func (h *Host) planBtrfs(root *config.Root, copyOf uint64) (lines []string, err 
 		return nil, err
 	}
 	err = WithTopLevel(root, func(top int) error {
+		if fd, err := guardArchive(top, root.Archive); err != nil {
+			return err
+		} else if fd >= 0 {
+			unix.Close(fd) // at once, a rollback does not wait for the lock
+		}
 		facts, err := readFacts(top, root, copyOf)
 		if err != nil {
 			return err
