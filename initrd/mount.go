@@ -22,9 +22,9 @@ var ErrEntries = errors.New("not every entry is in place")
 // nothing.
 func (h *Host) Mount(cfg *config.Config, dir string) error {
 	record := &MountRecord{State: StateDone, Started: now()}
-	if !mountsWanted(h.CommandLine) {
-		record.State, record.Reason = StateKept, "the kernel command line says "+parameterMount+"=no"
-		h.refusal("bringing in no entries: %s", record.Reason)
+	if reason := mountsUnwanted(h.CommandLine); reason != "" {
+		record.State, record.Reason = StateKept, reason
+		h.refusal("bringing in no entries: %s", reason)
 		return h.finishMount(record, nil)
 	}
 	root, err := h.EntryRoot(cfg, dir)
@@ -43,6 +43,20 @@ func (h *Host) Mount(cfg *config.Config, dir string) error {
 		markEntered(root.Fd)
 	}
 	return h.finishMount(record, err)
+}
+
+// PlanMount says what [Host.Mount] would do now, and changes nothing: unwanted is
+// why it would bring no entries in at all.
+func (h *Host) PlanMount(cfg *config.Config, dir string) (report mounts.Report, unwanted string, err error) {
+	if unwanted = mountsUnwanted(h.CommandLine); unwanted != "" {
+		return report, unwanted, nil
+	}
+	root, err := h.EntryRoot(cfg, dir)
+	if err != nil {
+		return report, "", err
+	}
+	defer unix.Close(root.Fd)
+	return root.Plan(), "", nil
 }
 
 // MountImpossible records that the entries could not even be tried. It
@@ -171,9 +185,17 @@ func keepHistory(earlier, later *MountRecord) {
 // Finish gives sources that were made for root alone, because their user or
 // group was not known in stage 1, to their owners. It runs in the running
 // system, after activation, and may be repeated.
-func (h *Host) Finish(root *mounts.Root) error {
+func (h *Host) Finish(root *mounts.Root) error { return h.tellUnfinished(root.Finish()) }
+
+// PlanFinish says what Finish would do now, and changes nothing.
+func (h *Host) PlanFinish(root *mounts.Root) (mounts.Report, error) {
+	report := root.PlanFinish()
+	return report, h.tellUnfinished(report)
+}
+
+func (h *Host) tellUnfinished(report mounts.Report) error {
 	failed := 0
-	for _, e := range root.Finish().Entries {
+	for _, e := range report.Entries {
 		reason := e.Reason
 		if e.Pending != "" {
 			reason = "its owner is not known: " + e.Pending

@@ -51,8 +51,10 @@ func rollbackWish(p cmdline.Parameters) wish {
 	return wish{copyOf: number}
 }
 
-// mountsWanted reports whether the entries are to be brought in.
-func mountsWanted(p cmdline.Parameters) bool {
-	value, _ := p.Get(parameterMount)
-	return value != "no"
+// mountsUnwanted is why no entries are to be brought in, "" when they are.
+func mountsUnwanted(p cmdline.Parameters) string {
+	if value, _ := p.Get(parameterMount); value == "no" {
+		return "the kernel command line says " + parameterMount + "=no"
+	}
+	return ""
 }

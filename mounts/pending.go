@@ -31,9 +31,14 @@ func readPending(fd int) (string, error) {
 // Finish gives the owners that were not known when sources and the
 // directories above them were made, now that the system has its users. It
 // touches nothing but what carries ebb's note and still belongs to root.
-func (r *Root) Finish() Report {
+func (r *Root) Finish() Report { return r.finish(false) }
+
+// PlanFinish says what Finish would do now, and does nothing.
+func (r *Root) PlanFinish() Report { return r.finish(true) }
+
+func (r *Root) finish(dry bool) Report {
 	visited := map[string]bool{}
-	return r.each(false, all, func(p *placing) error { return p.settle(visited) })
+	return r.each(dry, all, func(p *placing) error { return p.settle(visited) })
 }
 
 // settle finishes the directories above both sides of the entry, and its

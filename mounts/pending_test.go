@@ -76,6 +76,15 @@ func TestFinish(t *testing.T) {
 	g.requireState(byPath(g.root.Finish()), "/app", Pending) // still nobody
 
 	g.tree("file etc/passwd 0644 0:0 app:x:11:22::/:\nada:x:1000:100::/home/ada:\n", "file etc/group 0644 0:0 app:x:22:\nusers:x:100:\n")
+	unfinished := testenv.Fingerprint(t, g.dir)
+	results = byPath(g.root.PlanFinish())
+	g.requireState(results, "/never", Pending)
+	if steps := results["/app"].Steps; len(steps) != 1 || steps[0] != "giving /persist/app to 11:22 2755" {
+		t.Errorf("planned: %q", steps)
+	}
+	if diff := unfinished.Diff(testenv.Fingerprint(t, g.dir)); diff != "" {
+		t.Errorf("planning has changed:\n%s", diff)
+	}
 	results = byPath(g.root.Finish())
 	g.requireState(results, "/app", InPlace)
 	g.requireState(results, "/never", Pending)

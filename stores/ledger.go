@@ -3,6 +3,7 @@ package stores
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"sort"
 	"time"
 
@@ -68,6 +69,12 @@ func (s *Store) LastSeen() (latest time.Time) {
 	}
 	return latest
 }
+
+// Declared is how many entries Record enters into the ledger.
+func (s *Store) Declared() int { return len(s.entries) }
+
+// LedgerPath is where the ledger is.
+func (s *Store) LedgerPath() string { return path.Join(s.Path, ownName, ledgerName) }
 
 // Record enters into the ledger that the entries are declared in this boot.
 // It replaces the ledger atomically. A clock that is in doubt makes nothing

@@ -48,7 +48,11 @@ func runOrphans(i *invocation, args []string) error {
 	switch {
 	case *record:
 		for _, s := range list {
-			err = errors.Join(err, s.Record())
+			if i.dryRun {
+				format.Fprintf(i.stdout, "%d entries would be noted in %s\n", s.Declared(), showText(s.LedgerPath()))
+			} else {
+				err = errors.Join(err, s.Record())
+			}
 		}
 		return err
 	case *trash:

@@ -3,8 +3,7 @@ package main
 import (
 	"errors"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/mounts"
@@ -12,9 +11,15 @@ import (
 
 // plan is what "ebb plan" prints.
 type plan struct {
+	Version  int                  `json:"version"`
 	Rollback rollbackPlan         `json:"rollback"`
 	Entries  []mounts.EntryResult `json:"entries"`
+	Unwanted string               `json:"unwanted,omitempty"` // why no entries would be brought in
 	Problems []initrd.Problem     `json:"problems"`
+}
+
+func newPlan() *plan {
+	return &plan{Version: 1, Rollback: rollbackPlan{Steps: []string{}}, Entries: []mounts.EntryResult{}, Problems: []initrd.Problem{}}
 }
 
 type rollbackPlan struct {
@@ -38,29 +43,30 @@ func runPlan(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	p := plan{Rollback: rollbackPlan{Steps: []string{}}, Entries: []mounts.EntryResult{}, Problems: []initrd.Problem{}}
+	p := newPlan()
 	steps, err := host.PlanRollback(cfg)
 	p.Rollback.Steps = append(p.Rollback.Steps, steps...)
 	if err != nil {
 		p.Rollback.Refused, p.Rollback.Hint = err.Error(), initrd.Hint(err)
 		p.Problems = append(p.Problems, initrd.Problem{Text: "rollback: " + err.Error(), Hint: initrd.Hint(err)})
 	}
-	entries, err := host.EntryRoot(cfg, *root)
-	if err != nil {
-		return errors.Join(err, i.printPlan(&p))
+	if err := p.addEntries(host, cfg, *root); err != nil {
+		return errors.Join(err, i.printPlan(p))
 	}
-	defer unix.Close(entries.Fd)
-	p.addEntries(entries.Plan())
-	if err := i.printPlan(&p); err != nil {
-		return err
-	}
+	return errors.Join(i.printPlan(p), p.verdict())
+}
+
+// verdict is the error of a plan that would not be carried out whole.
+func (p *plan) verdict() error {
 	if len(p.Problems) > 0 {
 		return errProblems
 	}
 	return nil
 }
 
-func (p *plan) addEntries(report mounts.Report) {
+func (p *plan) addEntries(host *initrd.Host, cfg *config.Config, root string) error {
+	report, unwanted, err := host.PlanMount(cfg, root)
+	p.Unwanted = unwanted
 	p.Entries = append(p.Entries, report.Entries...)
 	for _, e := range report.Entries {
 		if !e.OK() {
@@ -70,6 +76,7 @@ func (p *plan) addEntries(report mounts.Report) {
 	for _, note := range report.Notes {
 		p.Problems = append(p.Problems, initrd.Problem{Text: note})
 	}
+	return err
 }
 
 func (i *invocation) printPlan(p *plan) error {
@@ -85,14 +92,10 @@ func (i *invocation) printPlan(p *plan) error {
 		format.Fprintln(i.stdout, "  nothing to do")
 	}
 	format.Fprintln(i.stdout, colours.bold("Entries"))
-	steps := 0
-	for _, e := range p.Entries {
-		for _, step := range e.Steps {
-			format.Fprintf(i.stdout, "  %s\n", step)
-			steps++
-		}
-	}
-	if steps == 0 {
+	switch steps := i.printSteps("  ", p.Entries); {
+	case p.Unwanted != "":
+		format.Fprintf(i.stdout, "  bringing in no entries: %s\n", p.Unwanted)
+	case steps == 0:
 		format.Fprintln(i.stdout, "  nothing to do")
 	}
 	i.printProblems(colours, p.Problems)
@@ -100,4 +103,15 @@ func (i *invocation) printPlan(p *plan) error {
 		i.next("ebb doctor")
 	}
 	return nil
+}
+
+// printSteps prints what would be done for the entries, and counts it.
+func (i *invocation) printSteps(indent string, entries []mounts.EntryResult) (count int) {
+	for _, e := range entries {
+		for _, step := range e.Steps {
+			format.Fprintf(i.stdout, "%s%s\n", indent, step)
+			count++
+		}
+	}
+	return count
 }

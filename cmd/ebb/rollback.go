@@ -10,6 +10,9 @@ func runRollback(i *invocation, args []string) error {
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
+	if i.dryRun && *notStarted {
+		return &usageError{"--not-started changes nothing but the boot record: there is no --dry-run of it"}
+	}
 	host, err := i.host(*root)
 	if err != nil {
 		return err
