@@ -22,7 +22,7 @@ func runApply(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be brought into place, change nothing")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}

@@ -37,15 +37,29 @@ type result struct {
 
 func ebb(t *testing.T, args ...string) result {
 	t.Helper()
-	return ebbAs(t, nil, args...)
+	return ebbWith(t, nil, args...)
 }
 
 // ebbAs runs ebb as another user, who need not be able to find the test binary.
 func ebbAs(t *testing.T, user *syscall.Credential, args ...string) result {
 	t.Helper()
+	return ebbWith(t, &syscall.SysProcAttr{Credential: user}, args...)
+}
+
+// ebbIn runs ebb with dir as its root directory. There has to be a /proc in it.
+func ebbIn(t *testing.T, dir string, args ...string) result {
+	t.Helper()
+	return ebbWith(t, &syscall.SysProcAttr{Chroot: dir}, args...)
+}
+
+func ebbWith(t *testing.T, attributes *syscall.SysProcAttr, args ...string) result {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	command := exec.Command("/proc/self/exe", args...)
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	command.SysProcAttr = attributes
+	if attributes != nil && attributes.Chroot != "" {
+		command.Dir = "/"
+	}
 	command.Env = append(os.Environ(), asEbb+"=1")
 	command.Stdout, command.Stderr = &stdout, &stderr
 	err := command.Run()

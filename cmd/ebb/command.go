@@ -135,6 +135,19 @@ func (i *invocation) host(sysroot string) (*initrd.Host, error) {
 	return initrd.NewHost(i.runDir, sysroot, i.log)
 }
 
+// defaultRoot is where the root is, or will be, at this stage of the boot.
+func defaultRoot() string {
+	if inInitrd() {
+		return "/sysroot"
+	}
+	return "/"
+}
+
+// rootVar defines the flag for the directory that is the root.
+func (f *flagSet) rootVar() *string {
+	return f.String("root", defaultRoot(), "`DIR` that is the root")
+}
+
 // inInitrd reports whether this is stage 1, by the file that systemd goes by.
 func inInitrd() bool {
 	return sys.Exists("/etc/initrd-release") == nil

@@ -56,7 +56,7 @@ func runDiff(i *invocation, args []string) error {
 		d.since, err = parseSince(s, time.Now())
 		return err
 	})
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	rest, err := i.parse(f, args, 0, 1)
 	if err != nil {
 		return err

@@ -9,15 +9,9 @@ import (
 func runDoctor(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
-	root := f.String("root", "", "`DIR` that the root is on (/sysroot in the initrd, / elsewhere)")
+	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
-	}
-	if *root == "" {
-		*root = "/"
-		if inInitrd() {
-			*root = "/sysroot"
-		}
 	}
 	host, err := i.host("/sysroot")
 	if err != nil {

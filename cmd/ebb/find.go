@@ -14,7 +14,7 @@ func runFind(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.Uint64Var(&find.From, "from", 0, "only look into archived root `N`")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	patterns, err := i.parse(f, args, 1, -1)
 	if err != nil {
 		return err

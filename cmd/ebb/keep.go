@@ -24,7 +24,7 @@ func runKeep(i *invocation, args []string) error {
 	forget := f.Bool("forget", false, "take the paths off that list; their data stays in the store")
 	store := f.String("store", "", "keep it in the store `DIR`")
 	how := f.String("how", "", "bring it into place by `HOW`: bind, or sync for a file that its program replaces by rename")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	paths, err := i.parse(f, args, 0, -1)
 	if err != nil {
 		return err

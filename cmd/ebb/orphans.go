@@ -26,7 +26,7 @@ func runOrphans(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "only say what would be done")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	trash := f.Bool("trash", false, "put the PATHs into the trash of their store, for 30 days")
 	restore := f.Bool("restore", false, "put the PATHs back from the trash of their store")
 	record := f.Bool("record", false, "only note in the ledgers what is declared in this boot")

@@ -31,7 +31,7 @@ type rollbackPlan struct {
 func runPlan(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
-	root := f.String("root", defaultRoot(), "`DIR` that is the root")
+	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ func runPrune(i *invocation, args []string) error {
 	f.BoolVar(&p.wait, "wait", false, "wait until the kernel has freed the space")
 	f.BoolVar(&p.trustClock, "trust-clock", false, "believe the clock, also after a jump")
 	f.Uint64Var(&p.grace, "grace", graceDays, "how many `DAYS` what was put into the trash of a store stays there")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}

@@ -17,52 +17,82 @@ import (
 	"github.com/ebb-nix/ebb/roots"
 )
 
-func runRestore(i *invocation, args []string) error {
-	r := &roots.Restore{}
+// restore is one run of the command.
+type restore struct {
+	*invocation
+	roots.Restore
+	cfg       *config.Config
+	root      string
+	to        string
+	intoStore bool
+	paths     []string
+}
+
+func runRestore(i *invocation, args []string) (err error) {
+	r := &restore{invocation: i}
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be restored and from where, change nothing")
 	f.Uint64Var(&r.From, "from", 0, "take it from archived root `N` rather than from the newest that has it")
 	f.BoolVar(&r.Force, "force", false, "move what is in the way to a backup name")
 	f.BoolVar(&r.SetID, "set-id", false, "keep set-user-ID and set-group-ID bits and file capabilities")
-	root := f.String("root", "/", "`DIR` that is the root")
-	to := f.String("to", "", "put it into `DIR` rather than in its place")
-	intoStore := f.Bool("into-store", false, "put it into the store of the entry that covers it, or the first store")
-	paths, err := i.parse(f, args, 1, -1)
-	if err != nil {
+	root := f.rootVar()
+	f.StringVar(&r.to, "to", "", "put it into `DIR` rather than in its place")
+	f.BoolVar(&r.intoStore, "into-store", false, "put it into the store of the entry that covers it, or the first store")
+	if r.paths, err = i.parse(f, args, 1, -1); err != nil {
 		return err
 	}
-	if *to != "" && *intoStore {
+	if r.to != "" && r.intoStore {
 		return &usageError{"--to and --into-store exclude each other"}
 	}
-	cfg, err := i.config()
-	if err != nil {
+	if r.cfg, err = i.config(); err != nil {
 		return err
 	}
-	if _, err := archiveOf(cfg); err != nil {
+	if _, err := archiveOf(r.cfg); err != nil {
 		return err
 	}
 	host, err := i.host("/sysroot")
 	if err != nil {
 		return err
 	}
-	r.Archive, r.DryRun, r.Flat, r.Progress = cfg.Root.Archive, i.dryRun, *to != "", progress()
-	if r.Members, err = memberMounts(&cfg.Root, *root); err != nil {
+	r.root, r.Archive, r.DryRun, r.Flat, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", progress()
+	if r.Members, err = memberMounts(&r.cfg.Root, r.root); err != nil {
 		return err
 	}
-	target := func(p string) string {
-		switch {
-		case *to != "":
-			return *to
-		case *intoStore:
-			return path.Join(*root, storeOf(cfg, p))
-		}
-		return *root
-	}
 	if i.dryRun {
-		return initrd.WithTopLevel(&cfg.Root, func(top int) error { return i.restore(r, top, paths, target) })
+		return initrd.WithTopLevel(&r.cfg.Root, r.run)
 	}
-	return host.ChangeTopLevel(&cfg.Root, func(top int) error { return i.restore(r, top, paths, target) })
+	return host.ChangeTopLevel(&r.cfg.Root, r.run)
+}
+
+// target is the directory that a path is restored into.
+func (r *restore) target(p string) string {
+	switch {
+	case r.to != "":
+		return r.to
+	case r.intoStore:
+		return path.Join(r.root, storeOf(r.cfg, p))
+	}
+	return r.root
+}
+
+// openTarget opens the directory that a path is restored into. In the initrd,
+// where the root and the stores may not be mounted yet, what is put in their
+// place lies in memory, and is gone when the boot goes on.
+func (r *restore) openTarget(dir string) (int, error) {
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil || !inInitrd() || r.to != "" || r.root != defaultRoot() {
+		return fd, err
+	}
+	st, err := sys.Stat(fd)
+	if err == nil && !st.IsMountRoot() {
+		err = format.Errorf("nothing is mounted on %s: mount it first, or restore elsewhere with --to DIR", dir)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
 }
 
 // memberMounts finds out where in the root each archived subvolume belongs: an
@@ -99,14 +129,14 @@ func storeOf(cfg *config.Config, p string) string {
 	return cfg.Stores[0].Path
 }
 
-// restore restores each path. What fails keeps none of the others back.
-func (i *invocation) restore(r *roots.Restore, top int, paths []string, target func(string) string) error {
+// run restores each path. What fails keeps none of the others back.
+func (r *restore) run(top int) error {
 	results := []*roots.Restored{}
 	var failed []error
 	r.Top = top
-	for _, p := range paths {
-		dir := target(p)
-		fd, err := sys.OpenDirectory(dir)
+	for _, p := range r.paths {
+		dir := r.target(p)
+		fd, err := r.openTarget(dir)
 		if err == nil {
 			r.Target = fd
 			var result *roots.Restored
@@ -114,19 +144,19 @@ func (i *invocation) restore(r *roots.Restore, top int, paths []string, target f
 			clearProgress()
 			if err == nil {
 				results = append(results, result)
-				i.printRestored(result, dir)
+				r.printRestored(result, dir)
 			}
 			unix.Close(fd)
 		}
 		failed = append(failed, err)
 	}
-	if i.json {
-		failed = append(failed, printJSON(i.stdout, struct {
+	if r.json {
+		failed = append(failed, printJSON(r.stdout, struct {
 			Version  int               `json:"version"`
 			Restored []*roots.Restored `json:"restored"`
 		}{1, results}))
-	} else if len(results) > 0 && !i.dryRun && !r.Flat && !inInitrd() {
-		i.next("ebb why " + shellQuote(results[0].Path))
+	} else if len(results) > 0 && !r.dryRun && !r.Flat && !inInitrd() {
+		r.next("ebb why " + shellQuote(results[0].Path))
 	}
 	return errors.Join(failed...)
 }

@@ -56,7 +56,7 @@ func runRoots(i *invocation, args []string) error {
 	f.BoolVar(&a.yes, "yes", false, "do not ask before a deletion")
 	f.BoolVar(&a.damaged, "damaged", false, "delete also a root whose meta.json cannot be read")
 	f.BoolVar(&a.size, "size", false, "say how large each is, also where quotas do not know (list)")
-	f.StringVar(&a.dir, "root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	f.StringVar(&a.subvolume, "subvolume", "root", "mount the subvolume `NAME` of the archived root")
 	rest, err := i.parse(f, args, 0, -1)
 	if err != nil {
@@ -70,6 +70,7 @@ func runRoots(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
+	a.dir = *root
 	if a.root, err = archiveOf(cfg); err != nil {
 		return err
 	}

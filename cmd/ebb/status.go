@@ -13,7 +13,7 @@ func runStatus(i *invocation, args []string) error {
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	all := f.Bool("all", false, "list every entry, also those in place")
 	required := f.Bool("required", false, "only look at the entries that the config calls required")
-	root := f.String("root", defaultRoot(), "`DIR` that is the root")
+	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
@@ -43,14 +43,6 @@ func runStatus(i *invocation, args []string) error {
 		return errProblems
 	}
 	return nil
-}
-
-// defaultRoot is where the root is at this stage of the boot.
-func defaultRoot() string {
-	if inInitrd() {
-		return "/sysroot"
-	}
-	return "/"
 }
 
 func (i *invocation) reportRequired(s *initrd.Status) error {

@@ -19,7 +19,7 @@ func runSync(i *invocation, args []string) error {
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be copied, change nothing")
 	watch := f.Bool("watch", false, "go on, copying back what changes, until killed")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	paths, err := i.parse(f, args, 0, -1)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ type explained struct {
 func runWhy(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
-	root := f.String("root", "/", "`DIR` that is the root")
+	root := f.rootVar()
 	paths, err := i.parse(f, args, 1, -1)
 	if err != nil {
 		return err
