@@ -14,7 +14,7 @@ import (
 
 // makeArchive makes the archive's directory and those above it, for root only:
 // old roots hold setuid programs and everybody's secrets.
-func (x *executor) makeArchive(Step) error {
+func (x *executor) makeArchive() error {
 	dir := x.top
 	for name := range strings.SplitSeq(x.root.Archive, "/") {
 		if err := sys.MakeDirectory(dir, name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -40,14 +40,14 @@ func (x *executor) openArchive() (isThere bool, err error) {
 }
 
 // protect takes everybody else's permissions off the archive.
-func (x *executor) protect(Step) error {
+func (x *executor) protect() error {
 	if err := sys.ChangeMode(x.archive, 0o700); err != nil {
 		return format.Errorf("archive %q: %w", x.root.Archive, err)
 	}
 	return nil
 }
 
-func (x *executor) drop(s Step) error {
+func (x *executor) drop(s *Step) error {
 	if err := sys.MakeDirectory(x.archive, archive.Trash, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
@@ -61,7 +61,7 @@ func (x *executor) drop(s Step) error {
 
 // unstage removes the staging directory. It holds meta.json at most: rmdir(2)
 // fails with ENOTEMPTY when anything else is in it.
-func (x *executor) unstage(Step) error {
+func (x *executor) unstage() error {
 	if err := x.openNext(); err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ type Step struct {
 
 // Text says what the step is going to do, as it stands in the log and in the
 // output of "ebb plan".
-func (s Step) Text(root *config.Root) string {
+func (s *Step) Text(root *config.Root) string {
 	next := path.Join(root.Archive, archive.Next)
 	staged := path.Join(next, s.Member.Name)
 	number := path.Join(root.Archive, archive.DirectoryName(s.Number))

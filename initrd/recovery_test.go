@@ -34,7 +34,7 @@ func (b *bench) cut(count int) (more bool) {
 	plan := Plan(facts)
 	x.members = plan.Members
 	for _, s := range plan.Steps[:min(count, len(plan.Steps))] {
-		if err := x.do(s); err != nil {
+		if err := x.do(&s); err != nil {
 			b.t.Fatalf("%s: %v", s.Text(&b.cfg.Root), err)
 		}
 	}

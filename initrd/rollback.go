@@ -254,7 +254,8 @@ func (r *rollback) debugFacts(f *Facts) {
 // its place, what goes wrong behind that is worth a word and no reason to call
 // the root anything but fresh: the next run finishes what is left.
 func (r *rollback) carryOut(x *executor, steps []Step) error {
-	for _, s := range steps {
+	for i := range steps {
+		s := &steps[i]
 		text := s.Text(r.root)
 		r.host.info("%s", text)
 		if s.Recovery {

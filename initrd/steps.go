@@ -45,27 +45,37 @@ func (x *executor) close() {
 }
 
 // do carries out one step.
-func (x *executor) do(s Step) error {
-	actions := map[Action]func(Step) error{
-		MakeArchive: x.makeArchive,
-		Protect:     x.protect,
-		Drop:        x.drop,
-		Unstage:     x.unstage,
-		Stage:       x.stage,
-		Create:      x.create,
-		Snapshot:    x.snapshot,
-		Describe:    x.describe,
-		Exchange:    x.exchange,
-		Place:       x.place,
-		Archive:     x.archiveNext,
-		Seal:        x.seal,
+func (x *executor) do(s *Step) error {
+	switch s.Action {
+	case MakeArchive:
+		return x.makeArchive()
+	case Protect:
+		return x.protect()
+	case Drop:
+		return x.drop(s)
+	case Unstage:
+		return x.unstage()
+	case Stage:
+		return x.stage()
+	case Create:
+		return x.create(s)
+	case Snapshot:
+		return x.snapshot(s)
+	case Describe:
+		return x.describe(s)
+	case Exchange:
+		return x.intoPlace(s, sys.RenameExchange)
+	case Place:
+		return x.intoPlace(s, sys.RenameNoReplace)
+	case Archive:
+		return x.archiveNext(s)
 	}
-	return actions[s.Action](s)
+	return x.seal(s) // Seal
 }
 
 // stage makes the staging directory; that it was not there is part of the
 // plan. The number that is about to be used is noted with it.
-func (x *executor) stage(Step) error {
+func (x *executor) stage() error {
 	if err := sys.MakeDirectory(x.archive, archive.Next, 0o700); err != nil {
 		return err
 	}
@@ -74,7 +84,7 @@ func (x *executor) stage(Step) error {
 
 // create makes an empty subvolume. Its top directory is root's, 0755, as / has
 // to be; that of another one is like the one which it stands in for.
-func (x *executor) create(s Step) error {
+func (x *executor) create(s *Step) error {
 	if err := btrfs.CreateSubvolume(x.next, s.Member.Name); err != nil {
 		return err
 	}
@@ -106,7 +116,7 @@ func (x *executor) topOf(m MemberFacts) (uid, gid, mode uint32) {
 	return st.UID, st.GID, st.Permissions()
 }
 
-func (x *executor) snapshot(s Step) error {
+func (x *executor) snapshot(s *Step) error {
 	source, err := sys.OpenBeneath(x.top, s.Member.From, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
@@ -139,7 +149,7 @@ func (x *executor) learn(name string, fd int) error {
 // an old root in the staging directory without it. Its contents are made
 // durable here; its name is part of the same transaction as the exchange, or
 // of an earlier one, so it is on the disk whenever the exchange is.
-func (x *executor) describe(s Step) error {
+func (x *executor) describe(s *Step) error {
 	info := x.info(s.Number)
 	data, err := info.Marshal()
 	if err != nil {
@@ -177,16 +187,8 @@ func (x *executor) previousBoot() *archive.Boot {
 	return &newest.Boot
 }
 
-func (x *executor) exchange(s Step) error {
-	return x.intoPlace(s, sys.RenameExchange)
-}
-
-func (x *executor) place(s Step) error {
-	return x.intoPlace(s, sys.RenameNoReplace)
-}
-
 // intoPlace renames the staged subvolume to its live name.
-func (x *executor) intoPlace(s Step, rename func(int, string, int, string) error) error {
+func (x *executor) intoPlace(s *Step, rename func(int, string, int, string) error) error {
 	m := s.Member
 	if err := x.openNext(); err != nil {
 		return err
@@ -203,7 +205,7 @@ func (x *executor) intoPlace(s Step, rename func(int, string, int, string) error
 	return nil
 }
 
-func (x *executor) archiveNext(s Step) error {
+func (x *executor) archiveNext(s *Step) error {
 	if x.next >= 0 {
 		x.closeNext()
 	}
@@ -214,7 +216,7 @@ func (x *executor) archiveNext(s Step) error {
 	return nil
 }
 
-func (x *executor) seal(s Step) error {
+func (x *executor) seal(s *Step) error {
 	dir, err := sys.OpenComponent(x.archive, archive.DirectoryName(s.Number), unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
