@@ -94,7 +94,8 @@ func TestPrune(t *testing.T) {
 
 func TestRootsVerbs(t *testing.T) {
 	f, config := archiveDisk(t, 3)
-	dir := t.TempDir()
+	dir, runDir := t.TempDir(), filepath.Join(t.TempDir(), "run")
+	own := filepath.Join(runDir, "roots/000003")
 	for _, test := range []struct {
 		args       []string
 		status     int
@@ -132,8 +133,18 @@ func TestRootsVerbs(t *testing.T) {
 		{[]string{"umount", dir}, 1, "", "no archived root is mounted", ""},
 		{[]string{"umount", "/"}, 1, "", "no archived root is mounted", ""},
 		{[]string{"mount", "9", dir}, 1, "", "9", ""},
+		{[]string{"mount", "3", "--dry-run"}, 0, "would be mounting root 3, read-only, on " + own, "", ""},
+		{[]string{"umount", "3"}, 1, "", "no archived root is mounted on " + own, ""},
+		{[]string{"mount", "3"}, 0, own + "\n\nebb roots umount " + own + "\n", "read-only", ""},
+		{[]string{"mount", "3"}, 1, "", "something is mounted on " + own + " already", ""},
+		{[]string{"umount", "000003"}, 0, "\nebb roots\n", "unmounting " + own, ""},
+		{[]string{"umount", "3"}, 1, "", "no archived root is mounted on " + own, ""},
+		{[]string{"mount", "3", "--json"}, 0, `"directory": "` + own, "", ""},
+		{[]string{"umount", own}, 0, "", "", ""},
+		{[]string{"mount", "0"}, 2, "", "not the number", ""},
+		{[]string{"mount"}, 2, "", "arguments", ""},
 	} {
-		got := ebb(t, append([]string{"roots", "--config", config}, test.args...)...)
+		got := ebb(t, append([]string{"roots", "--config", config, "--run-dir", runDir}, test.args...)...)
 		if got.status != test.status || !strings.Contains(got.stdout, test.stdout) || !strings.Contains(got.stderr, test.stderr) {
 			t.Errorf("%q: %+v", test.args, got)
 		}
@@ -190,6 +201,36 @@ func TestRootsList(t *testing.T) {
 		!strings.Contains(got.stdout, `"generation": 7`) || !strings.Contains(got.stdout, `"ran_seconds": 97500`) {
 		t.Errorf("%+v", got)
 	}
+}
+
+// Nobody but root gets to an old root that is mounted.
+func TestRootsMountWithoutDirectory(t *testing.T) {
+	_, config := archiveDisk(t, 1)
+	runDir := filepath.Join(t.TempDir(), "run")
+	ebbRoots := func(args ...string) {
+		t.Helper()
+		if got := ebb(t, append(args, "--config", config, "--run-dir", runDir)...); got.status != 0 {
+			t.Fatalf("%q: %+v", args, got)
+		}
+	}
+	ebbRoots("roots", "mount", "1")
+	for name, want := range map[string]os.FileMode{"": 0o755, "roots": 0o700} {
+		if info, err := os.Stat(filepath.Join(runDir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q: %v, %v", name, info.Mode(), err)
+		}
+	}
+	if text, err := os.ReadFile(filepath.Join(runDir, "roots/000001/etc/number")); err != nil || string(text) != "1" {
+		t.Errorf("%q, %v", text, err)
+	}
+	ebbRoots("roots", "umount", "1")
+	if left, err := os.ReadDir(filepath.Join(runDir, "roots")); err != nil || len(left) != 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+	if err := os.Mkdir(filepath.Join(runDir, "roots/000001"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	ebbRoots("roots", "mount", "1") // in a directory that is there
+	ebbRoots("roots", "umount", "1")
 }
 
 // What is mounted can be looked at and nothing else.

@@ -34,7 +34,7 @@ func commands() []*command {
 		{"apply", "", "bring entries that are new in the configuration into place now", "running system, at a switch", runApply},
 		{"why", "PATH...", "what the next boot does to a path, and which archived roots have it", "running system", runWhy},
 		{"doctor", "", "what is wrong here, and what to type next", "anywhere", runDoctor},
-		{"roots", "[pin N [WHY] | unpin N | delete N... | mount N DIR | umount DIR]", "list the archived roots, or work on them", "anywhere", runRoots},
+		{"roots", "[pin N [WHY] | unpin N | delete N... | mount N [DIR] | umount N|DIR]", "list the archived roots, or work on them", "anywhere", runRoots},
 		{"prune", "", "delete the archived roots that nothing keeps", "running system", runPrune},
 		{"orphans", "[--trash PATH... | --restore PATH...]", "what lies in a store and is declared nowhere", "running system", runOrphans},
 		{"sync", "[PATH...]", "copy changed \"sync\" files back into their store", "running system", runSync},

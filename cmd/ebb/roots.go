@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"path"
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
@@ -40,7 +44,7 @@ func archiveVerbs() []archiveVerb {
 		{"pin", 1, 2, (*archiveCommand).pin},
 		{"unpin", 1, 1, (*archiveCommand).unpin},
 		{"delete", 1, -1, (*archiveCommand).delete},
-		{"mount", 2, 2, (*archiveCommand).mount},
+		{"mount", 1, 2, (*archiveCommand).mount},
 		{"umount", 1, 1, (*archiveCommand).unmount},
 	}
 }
@@ -238,13 +242,67 @@ func (a *archiveCommand) mount(args []string) error {
 	if err != nil {
 		return err
 	}
-	c := changed{Verb: "mount", Roots: []uint64{number}, Directory: args[1]}
-	return a.change(c, format.Sprintf("mounting root %d, read-only, on %s", number, kmsg.Quote(args[1])), func() error {
-		return initrd.MountArchived(a.root, number, a.subvolume, args[1])
+	dir, own := a.ownDirectory(number), len(args) == 1
+	if !own {
+		dir = args[1]
+	}
+	c := changed{Verb: "mount", Roots: []uint64{number}, Directory: dir}
+	return a.change(c, format.Sprintf("mounting root %d, read-only, on %s", number, kmsg.Quote(dir)), func() error {
+		if own {
+			if err := a.makeOwnDirectory(dir); err != nil {
+				return err
+			}
+		}
+		err := initrd.MountArchived(a.root, number, a.subvolume, dir)
+		if err == nil && own && !a.json {
+			format.Fprintln(a.stdout, showText(dir))
+		}
+		return err
 	})
 }
 
+// unmount takes a directory, or a number for the directory that mount makes.
 func (a *archiveCommand) unmount(args []string) error {
-	c := changed{Verb: "umount", Roots: []uint64{}, Directory: args[0]}
-	return a.change(c, "unmounting "+kmsg.Quote(args[0]), func() error { return initrd.UnmountArchived(a.root, args[0]) })
+	dir := args[0]
+	number, err := parseNumber(dir)
+	own := err == nil
+	if own {
+		dir = a.ownDirectory(number)
+	}
+	c := changed{Verb: "umount", Roots: []uint64{}, Directory: dir}
+	return a.change(c, "unmounting "+kmsg.Quote(dir), func() error {
+		if err := initrd.UnmountArchived(a.root, dir); err != nil || !own {
+			return err
+		}
+		return unix.Rmdir(dir)
+	})
+}
+
+// ownDirectory is where an archived root is mounted when no other place is named.
+func (a *archiveCommand) ownDirectory(number uint64) string {
+	return path.Join(a.runDir, "roots", archive.DirectoryName(number))
+}
+
+// makeOwnDirectory makes it, for root alone: old roots hold everybody's secrets,
+// and setuid programs. One that is there is in use, or was mounted on once.
+func (a *archiveCommand) makeOwnDirectory(dir string) error {
+	for _, d := range []string{a.runDir, path.Dir(dir), dir} {
+		mode := uint32(0o700)
+		if d == a.runDir {
+			mode = 0o755
+		}
+		if err := sys.EnsureDirectory(d, mode); err != nil {
+			return err
+		}
+	}
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	st, err := sys.Stat(fd)
+	if err == nil && st.IsMountRoot() {
+		err = format.Errorf("something is mounted on %s already", dir)
+	}
+	return err
 }

@@ -112,7 +112,7 @@ func (a *archiveCommand) printRoots(list []roots.Root) {
 	}
 	newest := list[0].Number
 	if inInitrd() {
-		a.next(format.Sprintf("ebb roots mount %d /mnt", newest))
+		a.next(format.Sprintf("ebb roots mount %d", newest))
 	} else {
 		a.next(format.Sprintf("ebb diff --from %d", newest))
 	}
