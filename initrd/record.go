@@ -73,9 +73,10 @@ type RollbackRecord struct {
 	Device     string            `json:"device,omitempty"`
 	Filesystem *btrfs.UUID       `json:"filesystem_uuid,omitempty"`
 	Sequence   uint64            `json:"sequence,omitempty"`
-	Archive    string            `json:"archive,omitempty"`   // the directory of the archived root, below the top level
-	CopyOf     uint64            `json:"copy_of,omitempty"`   // the archived root that this root was copied from
-	Recovered  []string          `json:"recovered,omitempty"` // what an earlier, interrupted run had left
+	Archive    string            `json:"archive,omitempty"`    // the directory of the archived root, below the top level
+	CopyOf     uint64            `json:"copy_of,omitempty"`    // the archived root that this root was copied from
+	NotCopied  []string          `json:"not_copied,omitempty"` // the subvolumes in that one, which a snapshot of it does not hold
+	Recovered  []string          `json:"recovered,omitempty"`  // what an earlier, interrupted run had left
 	Subvolumes []SubvolumeRecord `json:"subvolumes,omitempty"`
 
 	// tmpfs

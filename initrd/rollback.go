@@ -3,6 +3,7 @@ package initrd
 import (
 	"errors"
 	"path"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -225,6 +226,7 @@ func (r *rollback) rollBack(top int, copyOf uint64, guard func([]MemberFacts) er
 		return err
 	}
 	r.tell(x, plan.Number)
+	r.tellNotCopied(top)
 	if err := r.verify(top); err != nil {
 		r.record.Fresh = false
 		return err
@@ -308,6 +310,27 @@ func (r *rollback) tell(x *executor, number uint64) {
 			s.Archived = path.Join(r.record.Archive, m.Name)
 		}
 		r.record.Subvolumes = append(r.record.Subvolumes, s)
+	}
+}
+
+// tellNotCopied names the subvolumes in the archived root that the fresh one is a
+// copy of: a snapshot has empty directories in their place. Worst case of a list
+// that cannot be read: nobody is told.
+func (r *rollback) tellNotCopied(top int) {
+	if r.record.CopyOf == 0 {
+		return
+	}
+	listing, err := btrfs.List(top)
+	if err != nil {
+		r.host.debug("list subvolumes: %v", err)
+	}
+	dir := path.Join(r.root.Archive, archive.DirectoryName(r.record.CopyOf)) + "/"
+	for _, s := range listing {
+		p, err := listing.Path(s.ID)
+		if name, inside := strings.CutPrefix(p, dir); err == nil && inside && strings.Contains(name, "/") {
+			r.record.NotCopied = append(r.record.NotCopied, p)
+			r.host.refusal("not in the copy: subvolume %q", p)
+		}
 	}
 }
 

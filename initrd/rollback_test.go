@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -234,11 +235,19 @@ func TestRollbackMakesAMissingRoot(t *testing.T) {
 }
 
 func TestRollbackToACopy(t *testing.T) {
-	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/wanted 0644 0:0 back")
-	b.rollback("")
+	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/wanted 0644 0:0 back",
+		"subvolume @/srv", "subvolume @/srv/deeper", "file @/srv/inner 0644 0:0 nested", "subvolume @roots/000001x", "subvolume @persist")
+	if record := b.rollback(""); record.NotCopied != nil {
+		t.Errorf("not copied: %q", record.NotCopied)
+	}
 	record := b.rollback("quiet ebb.rollback=1")
 	b.wantFile("@/wanted", "back")
+	b.wantGone("@/srv/inner")
 	b.wantFile("@roots/000001/root/wanted", "back")
+	b.wantFile("@roots/000001/root/srv/inner", "nested")
+	if want := []string{"@roots/000001/root/srv", "@roots/000001/root/srv/deeper"}; !slices.Equal(record.NotCopied, want) {
+		t.Errorf("not copied: %q, want %q", record.NotCopied, want)
+	}
 	if record.CopyOf != 1 || b.info("@").Flags.IsReadOnly() {
 		t.Errorf("record %+v, or the copy is read-only", record)
 	}

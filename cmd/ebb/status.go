@@ -72,6 +72,10 @@ func (i *invocation) printStatus(s *initrd.Status, all bool) {
 	t.row("ebb", verdict)
 	t.row("root", describeRoot(s))
 	t.row("old root", describeOldRoot(s))
+	if s.Record != nil && s.Record.Rollback != nil {
+		rows(&t, "not copied", s.Record.Rollback.NotCopied)
+		rows(&t, "recovered", s.Record.Rollback.Recovered)
+	}
 	t.row("entries", describeEntries(s))
 	if s.Record != nil && s.Record.Rollback != nil && s.Record.Mount != nil {
 		t.row("time", format.Sprintf("rollback %.3f s, entries %.3f s", s.Record.Rollback.Seconds, s.Record.Mount.Seconds))
@@ -84,6 +88,20 @@ func (i *invocation) printStatus(s *initrd.Status, all bool) {
 		i.next("ebb doctor")
 	case s.Root.Kind != string(config.KindNone) && !inInitrd():
 		i.next("ebb diff")
+	}
+}
+
+// rows shows the first of several texts, each in a row.
+func rows(t *table, name string, texts []string) {
+	const most = 5
+	for n, text := range texts {
+		if n == most {
+			text = format.Sprintf("and %d more: ebb status --json has them all", len(texts)-most)
+		}
+		t.row(name, kmsg.Escape(text))
+		if name = ""; n == most {
+			break
+		}
 	}
 }
 
