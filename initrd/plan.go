@@ -91,54 +91,68 @@ type Rollback struct {
 func Plan(facts *Facts) Rollback {
 	recovery, used, members := planRecovery(facts)
 	plan := Rollback{Number: used + 1, Members: members}
+	var steps stepList
 	if !facts.ArchiveExists {
-		plan.Steps = append(plan.Steps, Step{Action: MakeArchive})
+		steps.add(MakeArchive, nil, 0, false)
 	}
 	if facts.ArchiveIsOpen {
-		plan.Steps = append(plan.Steps, Step{Action: Protect})
+		steps.add(Protect, nil, 0, false)
 	}
-	for _, m := range facts.Unsealed {
-		plan.Steps = append(plan.Steps, Step{Action: Seal, Member: m, Number: facts.UnsealedNumber, Recovery: true})
+	for i := range facts.Unsealed {
+		steps.add(Seal, &facts.Unsealed[i], facts.UnsealedNumber, true)
 	}
-	plan.Steps = append(plan.Steps, recovery...)
-	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)
+	steps = append(steps, recovery...)
+	steps.planRollback(members, plan.Number)
+	plan.Steps = steps
 	return plan
 }
 
-func planRollback(members []MemberFacts, number uint64) []Step {
-	steps := []Step{{Action: Stage}}
-	for _, m := range members {
+// stepList is a list of steps while it is made.
+type stepList []Step
+
+// add appends a step. A member is large, and is copied here alone.
+func (l *stepList) add(action Action, member *MemberFacts, number uint64, recovery bool) {
+	s := Step{Action: action, Number: number, Recovery: recovery}
+	if member != nil {
+		s.Member = *member
+	}
+	*l = append(*l, s)
+}
+
+func (l *stepList) planRollback(members []MemberFacts, number uint64) {
+	l.add(Stage, nil, 0, false)
+	for i := range members {
 		action := Create
-		if m.Blank != nil {
+		if members[i].Blank != nil {
 			action = Snapshot
 		}
-		steps = append(steps, Step{Action: action, Member: m})
+		l.add(action, &members[i], 0, false)
 	}
-	steps = append(steps, Step{Action: Describe, Number: number})
-	var old []MemberFacts
-	for _, m := range members {
-		if m.Live == nil {
-			steps = append(steps, Step{Action: Place, Member: m})
+	l.add(Describe, nil, number, false)
+	var old []*MemberFacts
+	for i := range members {
+		if members[i].Live == nil {
+			l.add(Place, &members[i], 0, false)
 			continue
 		}
-		steps = append(steps, Step{Action: Exchange, Member: m})
-		old = append(old, m)
+		l.add(Exchange, &members[i], 0, false)
+		old = append(old, &members[i])
 	}
-	return append(steps, planArchive(old, number, false)...)
+	l.planArchive(old, number, false)
 }
 
 // planArchive gives the staging directory its number. The read-only flag comes
 // last, because a read-only subvolume cannot be moved to another directory
 // (EROFS), and it commits, which makes all before it durable.
-func planArchive(old []MemberFacts, number uint64, recovery bool) []Step {
+func (l *stepList) planArchive(old []*MemberFacts, number uint64, recovery bool) {
 	if len(old) == 0 {
-		return []Step{{Action: Unstage, Recovery: recovery}}
+		l.add(Unstage, nil, 0, recovery)
+		return
 	}
-	steps := []Step{{Action: Archive, Number: number, Recovery: recovery}}
+	l.add(Archive, nil, number, recovery)
 	for _, m := range old {
-		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})
+		l.add(Seal, m, number, recovery)
 	}
-	return steps
 }
 
 // planRecovery deals with what an interrupted run has left in the staging
@@ -148,7 +162,7 @@ func planArchive(old []MemberFacts, number uint64, recovery bool) []Step {
 // The uuids tell how far the run came: a subvolume keeps its own through every
 // rename. Nothing is deleted here. What cannot be an old root goes to the
 // trash, whatever else is there is archived.
-func planRecovery(facts *Facts) (steps []Step, used uint64, members []MemberFacts) {
+func planRecovery(facts *Facts) (steps stepList, used uint64, members []MemberFacts) {
 	used, members = facts.Used, facts.Members
 	next := facts.Next
 	switch {
@@ -156,34 +170,37 @@ func planRecovery(facts *Facts) (steps []Step, used uint64, members []MemberFact
 	case next.Info == nil && next.Damaged == nil:
 		// meta.json is made durable before the first exchange: without it no
 		// old root can be here.
-		steps, used = dropOrUnstage(next, used)
+		used = steps.dropOrUnstage(next, used)
 	case next.Info == nil:
-		steps, used = archiveUnknown(next, used)
+		used = steps.archiveUnknown(next, used)
 	case isExchanged(facts):
 		return finish(facts)
 	case allFresh(next):
-		steps, used = dropOrUnstage(next, used)
+		used = steps.dropOrUnstage(next, used)
 	default:
-		steps, used = archiveUnknown(next, used)
+		used = steps.archiveUnknown(next, used)
 	}
 	return steps, used, members
 }
 
-func dropOrUnstage(next *NextFacts, used uint64) ([]Step, uint64) {
+func (l *stepList) dropOrUnstage(next *NextFacts, used uint64) uint64 {
 	if len(next.Staged) == 0 {
-		return []Step{{Action: Unstage, Recovery: true}}, used
+		l.add(Unstage, nil, 0, true)
+		return used
 	}
-	return []Step{{Action: Drop, Number: used + 1, Recovery: true}}, used + 1
+	l.add(Drop, nil, used+1, true)
+	return used + 1
 }
 
 // archiveUnknown keeps subvolumes whose story cannot be told any more.
-func archiveUnknown(next *NextFacts, used uint64) ([]Step, uint64) {
-	var staged []MemberFacts
+func (l *stepList) archiveUnknown(next *NextFacts, used uint64) uint64 {
+	var staged []*MemberFacts
 	for name, id := range next.Staged {
-		staged = append(staged, MemberFacts{Name: name, Live: &id})
+		staged = append(staged, &MemberFacts{Name: name, Live: &id})
 	}
 	sort.Slice(staged, func(i, j int) bool { return staged[i].Name < staged[j].Name })
-	return planArchive(staged, used+1, true), used + 1
+	l.planArchive(staged, used+1, true)
+	return used + 1
 }
 
 // isExchanged reports whether any live subvolume is the fresh one of the
@@ -208,29 +225,31 @@ func allFresh(next *NextFacts) bool {
 
 // finish carries an interrupted rollback to its end: the exchanges that are
 // still to be made, the number, the read-only flags.
-func finish(facts *Facts) (steps []Step, used uint64, members []MemberFacts) {
-	var old []MemberFacts
-	for _, m := range facts.Members {
+func finish(facts *Facts) (steps stepList, used uint64, members []MemberFacts) {
+	var old []*MemberFacts
+	members = append(members, facts.Members...)
+	for i := range facts.Members {
+		m := &facts.Members[i]
 		staged, isStaged := facts.Next.Staged[m.Name]
 		told, isTold := facts.Next.Info.Member(m.Name)
 		isFresh := isStaged && isTold && staged.UUID == told.Fresh
 		switch {
 		case isFresh && m.Live == nil:
-			steps = append(steps, Step{Action: Place, Member: m, Recovery: true})
+			steps.add(Place, m, 0, true)
 		case isFresh:
-			steps = append(steps, Step{Action: Exchange, Member: m, Recovery: true})
+			steps.add(Exchange, m, 0, true)
 			old = append(old, m)
 		case isStaged:
 			old = append(old, m)
 		}
 		if isFresh {
-			m.Live = &staged
+			members[i].Live = &staged
 		}
-		members = append(members, m)
 	}
 	number := facts.Next.Info.Sequence
 	if number <= facts.Highest {
 		number = facts.Used + 1
 	}
-	return append(steps, planArchive(old, number, true)...), max(facts.Used, number), members
+	steps.planArchive(old, number, true)
+	return steps, max(facts.Used, number), members
 }

@@ -106,12 +106,12 @@ var plantedBugs = []planted{
 	})`}}, in: []string{"committer"}},
 	{name: "meta.json not fsynced", edits: []edit{{sysFile, "syncErr := SyncFile(fd)", "var syncErr error"}}, in: []string{"quiet"}},
 	{name: "meta.json written after the exchange", edits: []edit{
-		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
-		{planFile, "	return append(steps, planArchive(old, number, false)...)\n", "	steps = append(steps, Step{Action: Describe, Number: number})\n	return append(steps, planArchive(old, number, false)...)\n"},
+		{planFile, "	l.add(Describe, nil, number, false)\n", ""},
+		{planFile, "	l.planArchive(old, number, false)\n", "	l.add(Describe, nil, number, false)\n	l.planArchive(old, number, false)\n"},
 	}},
 	{name: "meta.json written before the snapshots", edits: []edit{
-		{planFile, "steps := []Step{{Action: Stage}}", "steps := []Step{{Action: Stage}, {Action: Describe, Number: number}}"},
-		{planFile, "	steps = append(steps, Step{Action: Describe, Number: number})\n", ""},
+		{planFile, "	l.add(Describe, nil, number, false)\n", ""},
+		{planFile, "	l.add(Stage, nil, 0, false)\n", "	l.add(Stage, nil, 0, false)\n	l.add(Describe, nil, number, false)\n"},
 	}},
 	{name: "meta.json names the root alone", edits: []edit{{stepsFile, "for _, m := range x.members {", "for _, m := range x.members[:1] {"}}},
 	{name: "read-only before the exchange, in a recovery", edits: []edit{{stepsFile, "	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {", `	if s.Recovery {
@@ -127,24 +127,24 @@ var plantedBugs = []planted{
 	}
 	if err := rename(x.next, m.Name, dir, path.Base(m.Path)); err != nil {`}}},
 	{name: "the recovery asks no uuid", edits: []edit{{planFile, "	case isExchanged(facts):\n		return finish(facts)\n	case allFresh(next):", "	case len(next.Staged) > 0:"}}},
-	{name: "the recovery knows the root alone", edits: []edit{{planFile, "	var old []MemberFacts\n	for _, m := range facts.Members {", "	var old []MemberFacts\n	for _, m := range facts.Members[:1] {"}}},
+	{name: "the recovery knows the root alone", edits: []edit{{planFile, "	members = append(members, facts.Members...)\n	for i := range facts.Members {", "	members = append(members, facts.Members[:1]...)\n	for i := range members {"}}},
 	{name: "the recovery exchanges back", edits: []edit{
 		{planFile, "isFresh := isStaged && isTold && staged.UUID == told.Fresh", "isFresh := isStaged && isTold && told.Name != \"\""},
-		{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"},
+		{planFile, "	steps.planRollback(members, plan.Number)\n", "	if len(recovery) == 0 {\n		steps.planRollback(members, plan.Number)\n	}\n"},
 	}},
-	{name: "the recovery archives nothing", edits: []edit{{planFile, "return append(steps, planArchive(old, number, true)...), max(facts.Used, number), members", "return steps, max(facts.Used, number), members"}}},
+	{name: "the recovery archives nothing", edits: []edit{{planFile, "	steps.planArchive(old, number, true)\n	return steps, max(", "	return steps, max("}}},
 	{name: "the recovery gives another number", edits: []edit{{planFile, "	if number <= facts.Highest {", "	if number > 0 {"}}},
 	{name: "a stale staging directory is used", edits: []edit{
 		{planFile, "	case isExchanged(facts):", "	case isExchanged(facts), allFresh(next):"},
-		{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"},
+		{planFile, "	steps.planRollback(members, plan.Number)\n", "	if len(recovery) == 0 {\n		steps.planRollback(members, plan.Number)\n	}\n"},
 	}},
-	{name: "no rollback after a recovery", edits: []edit{{planFile, "	plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)", "	if len(recovery) == 0 {\n		plan.Steps = append(plan.Steps, planRollback(members, plan.Number)...)\n	}"}}},
+	{name: "no rollback after a recovery", edits: []edit{{planFile, "	steps.planRollback(members, plan.Number)\n", "	if len(recovery) == 0 {\n		steps.planRollback(members, plan.Number)\n	}\n"}}},
 	{name: "a staging directory is removed, whatever is in it", edits: []edit{{planFile, "	if len(next.Staged) == 0 {", "	if len(next.Staged) >= 0 {"}}},
 	{name: "dropped to one number in the trash", edits: []edit{{archiveFile, "trash, archive.DirectoryName(s.Number))", "trash, archive.DirectoryName(0))"}}, in: []string{"nested-between"}},
 	{name: "numbers are used again", edits: []edit{{stepsFile, "archive.SetLastSequence(x.archive, s.Number)", "archive.SetLastSequence(x.archive, 0)"}}, in: []string{"deletions"}},
-	{name: "not sealed, so not committed", edits: []edit{{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""}}, in: []string{"quiet"}},
+	{name: "not sealed, so not committed", edits: []edit{{planFile, "	for _, m := range old {\n		l.add(Seal, m, number, recovery)\n	}\n", ""}}, in: []string{"quiet"}},
 	{name: "the root alone is sealed", edits: []edit{{planFile, "	for _, m := range old {\n", "	for _, m := range old[:1] {\n"}}, in: []string{"quiet"}},
-	{name: "what was not sealed stays so", edits: []edit{{planFile, "	for _, m := range facts.Unsealed {\n", "	for _, m := range facts.Unsealed[:0] {\n"}}},
+	{name: "what was not sealed stays so", edits: []edit{{planFile, "	for i := range facts.Unsealed {\n", "	for i := range facts.Unsealed[:0] {\n"}}},
 	{name: "sealed before it has its number", edits: []edit{
 		{stepsFile, "	x.inPlace[m.Name] = !s.Recovery\n", `	if !s.Recovery {
 		old, err := sys.OpenComponent(x.next, m.Name, unix.O_RDONLY|unix.O_DIRECTORY)
@@ -158,7 +158,7 @@ var plantedBugs = []planted{
 	}
 	x.inPlace[m.Name] = !s.Recovery
 `},
-		{planFile, "	for _, m := range old {\n		steps = append(steps, Step{Action: Seal, Member: m, Number: number, Recovery: recovery})\n	}\n", ""},
+		{planFile, "	for _, m := range old {\n		l.add(Seal, m, number, recovery)\n	}\n", ""},
 	}, in: []string{"quiet"}},
 	{name: "copied back without fsync", edits: []edit{{syncBackFile, "	if err := sys.SyncFile(fd); err != nil {\n		return err\n	}\n", ""}}, in: []string{"quiet", "four-writers"}},
 	{name: "copied back without fsync of the directory", edits: []edit{{syncBackFile, "	return sys.SyncDirectory(p.source.trail.fd())\n", "	return nil\n"}}, in: []string{"quiet"}},
