@@ -12,9 +12,13 @@ import (
 	"github.com/ebb-nix/ebb/mounts"
 )
 
+// statusVersion is the version of the format that a status is printed in.
+const statusVersion = 1
+
 // Status is what "ebb status" reports: what the boot record tells, held
 // against what is really there.
 type Status struct {
+	Version  int                  `json:"version"`
 	OK       bool                 `json:"ok"`
 	Problems []Problem            `json:"problems"`
 	BootID   string               `json:"boot_id"`
@@ -42,7 +46,7 @@ func (s *Status) problem(text, hint string) {
 // Status compares the record of this boot with the root at dir and the mounts
 // in it. Its problems are all that is not as the config wants it.
 func (h *Host) Status(cfg *config.Config, dir string) (*Status, error) {
-	s := &Status{BootID: h.BootID, Problems: []Problem{}, Entries: []mounts.EntryResult{}}
+	s := &Status{Version: statusVersion, BootID: h.BootID, Problems: []Problem{}, Entries: []mounts.EntryResult{}}
 	s.Root.Kind = string(cfg.Root.Kind)
 	record, err := ReadRecord(h.RunDir, h.BootID)
 	switch {

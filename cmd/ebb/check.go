@@ -23,7 +23,7 @@ func runCheck(i *invocation, args []string) error {
 	if i.json {
 		var problems config.Problems
 		errors.As(err, &problems)
-		if jsonErr := printJSON(i.stdout, checkReport{File: i.configPath, OK: err == nil, Problems: problems}); jsonErr != nil {
+		if jsonErr := printJSON(i.stdout, checkReport{Version: 1, File: i.configPath, OK: err == nil, Problems: problems}); jsonErr != nil {
 			return jsonErr
 		}
 		return err
@@ -36,6 +36,7 @@ func runCheck(i *invocation, args []string) error {
 }
 
 type checkReport struct {
+	Version  int             `json:"version"`
 	File     string          `json:"file"`
 	OK       bool            `json:"ok"`
 	Problems config.Problems `json:"problems,omitempty"`

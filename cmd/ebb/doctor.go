@@ -22,9 +22,10 @@ func runDoctor(i *invocation, args []string) error {
 	findings := x.Run()
 	if i.json {
 		err = printJSON(i.stdout, struct {
+			Version  int              `json:"version"`
 			OK       bool             `json:"ok"`
 			Findings []doctor.Finding `json:"findings"`
-		}{doctor.Sound(findings), findings})
+		}{1, doctor.Sound(findings), findings})
 	} else {
 		i.printFindings(findings)
 	}

@@ -96,7 +96,11 @@ func (i *invocation) logSync(report mounts.Report) (failed int) {
 
 func (i *invocation) reportSync(report mounts.Report) error {
 	if i.json {
-		if err := printJSON(i.stdout, report); err != nil {
+		if err := printJSON(i.stdout, struct {
+			Version int                  `json:"version"`
+			Entries []mounts.EntryResult `json:"entries"`
+			Notes   []string             `json:"notes,omitempty"`
+		}{1, report.Entries, report.Notes}); err != nil {
 			return err
 		}
 	} else {
