@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -282,6 +283,96 @@ func TestPlanChangesNothing(t *testing.T) {
 	if strings.Join(lines, "\n") != strings.Join(done, "\n") {
 		t.Errorf("planned\n%s\ndone\n%s", strings.Join(lines, "\n"), strings.Join(done, "\n"))
 	}
+}
+
+// A power cut leaves a log that the next mount replays, and writes to the disk for
+// it, also one that is read-only. Planning looks past the log.
+func TestPlanReplaysNoLog(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/letter 0644 0:0 dear")
+	b.cutPower("@/letter")
+	h, before := b.host(""), b.hash()
+	lines, err := h.PlanRollback(b.cfg)
+	if err != nil || len(lines) == 0 {
+		t.Fatalf("planned %q, %v", lines, err)
+	}
+	if b.hash() != before || !b.hasLog() {
+		t.Error("the disk is not what it was before planning")
+	}
+	// An ordinary mount does replay it.
+	if err := unix.Mount(b.Device(), b.Dir, "btrfs", unix.MS_RDONLY, "subvolid=5"); err != nil {
+		t.Fatal(err)
+	}
+	b.wantFile("@/letter", "fsynced")
+	if err := unix.Unmount(b.Dir, 0); err != nil {
+		t.Fatal(err)
+	}
+	if b.hash() == before || b.hasLog() {
+		t.Error("the log that was there is not one that is replayed")
+	}
+	b.Mount()
+	b.rollback("")
+	b.wantGone("@/letter")
+}
+
+// cutPower writes a file anew, fsyncs it, and leaves the disk unmounted as it is at
+// that instant, with a log.
+func (b *bench) cutPower(path string) {
+	b.t.Helper()
+	if err := btrfs.Sync(b.Open(".")); err != nil {
+		b.t.Fatal(err)
+	}
+	file, err := os.OpenFile(b.Path(path), os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_, err = file.WriteString("fsynced")
+	if err = errors.Join(err, file.Sync()); err != nil {
+		b.t.Fatal(err)
+	}
+	image, err := os.ReadFile("/sys/block/" + filepath.Base(b.Device()) + "/loop/backing_file")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	name, saved := strings.TrimSpace(string(image)), filepath.Join(b.t.TempDir(), "image")
+	b.copySparse(name, saved)
+	if err := file.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+	b.Unmount()
+	b.copySparse(saved, name)
+	b.forgetCache()
+	if !b.hasLog() {
+		b.t.Fatal("there is no log on the disk")
+	}
+}
+
+func (b *bench) copySparse(from, to string) {
+	b.t.Helper()
+	if output, err := exec.Command("cp", "--sparse=always", from, to).CombinedOutput(); err != nil {
+		b.t.Fatalf("cp: %v\n%s", err, output)
+	}
+}
+
+// forgetCache makes the kernel read the device anew (BLKFLSBUF, ioctl_list(2)).
+func (b *bench) forgetCache() {
+	b.t.Helper()
+	device, err := os.Open(b.Device())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer device.Close()
+	if err := unix.IoctlSetInt(int(device.Fd()), unix.BLKFLSBUF, 0); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) hasLog() bool {
+	b.t.Helper()
+	s, err := btrfs.ReadSuperblock(b.Device())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s.HasLog
 }
 
 // rollbackLines rolls back and returns the steps that were announced.
