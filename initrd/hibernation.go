@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -42,50 +43,90 @@ func systemResumeSources() resumeSources {
 	return resumeSources{efivars: "/sys/firmware/efi/efivars", sysPower: "/sys/power", dev: "/dev"}
 }
 
-// guardHibernation refuses while a hibernation image is pending. It only
-// reads. With "noresume" on the kernel command line the kernel will not resume
-// whatever is there, so a stale signature does not keep the root for ever.
-func guardHibernation(p cmdline.Parameters, from resumeSources) error {
+// imageTrace is a place that may hold a hibernated machine.
+type imageTrace struct {
+	where  string
+	resume string // what makes a boot resume from there
+	giveUp string // the command that makes resuming from there impossible
+	err    error  // why it cannot be told; nil: the image is there
+}
+
+// absent reports whether the place is not there at all.
+func (t *imageTrace) absent() bool {
+	return errors.Is(t.err, fs.ErrNotExist) || errors.Is(t.err, unix.ENXIO)
+}
+
+// refusal says what was found and what to do about it, which turns on whether
+// the root is mounted, or will be right after this: until then the machine can
+// be resumed, from then on that would destroy the file system.
+func (t *imageTrace) refusal(mounted bool) error {
+	r := &refusal{
+		reason: "a hibernation image is pending on " + t.where,
+		hint:   format.Sprintf("nothing was mounted: reboot %s to resume the machine, or with \"noresume\" to give the image up; once the root is mounted, never resume", t.resume),
+	}
+	if mounted {
+		r.hint = "the root is in use from now on, so never resume from it, that would destroy the file system: " + t.giveUp + ", and the next boot makes a fresh root"
+	}
+	if t.err != nil {
+		r.reason = format.Sprintf("cannot tell whether %s holds a hibernation image: %v", t.where, t.err)
+		r.hint += "; if nothing was hibernated there, mend resume= on the kernel command line, or boot with \"noresume\""
+	}
+	return r
+}
+
+// guardHibernation finds what a rollback must not go on beneath: an image that
+// is pending, or a place that may hold one. With "noresume" on the kernel
+// command line the kernel will not resume whatever is there, so a stale
+// signature does not keep the root for ever.
+func guardHibernation(p cmdline.Parameters, from resumeSources) *imageTrace {
 	if _, set := p.Get(parameterNoResume); set {
 		return nil
 	}
+	return findImage(p, from)
+}
+
+// findImage looks for a hibernation image wherever a boot would resume from.
+// It only reads. An image that is there comes before a place that cannot be
+// looked at: the device of a resume= may be encrypted and not open yet.
+func findImage(p cmdline.Parameters, from resumeSources) (unknown *imageTrace) {
 	location := path.Join(from.efivars, hibernateLocation)
-	switch err := sys.Exists(location); {
-	case err == nil:
-		return pendingImage("the EFI variable HibernateLocation")
-	case !errors.Is(err, fs.ErrNotExist):
-		return unknownImage(location, err)
+	if err := sys.Exists(location); !errors.Is(err, fs.ErrNotExist) {
+		// An EFI variable that systemd does not remove by itself, as
+		// systemd-hibernate-clear.service does from version 256 on, is immutable
+		// (Documentation/filesystems/efivarfs.rst).
+		return &imageTrace{
+			where: "the EFI variable HibernateLocation", resume: "as usual", err: err,
+			giveUp: format.Sprintf("chattr -i %s && rm %s gives the image up", location, location),
+		}
 	}
 	candidates, err := resumeDevices(p, from)
 	if err != nil {
-		return err
+		unknown = &imageTrace{where: from.sysPower, resume: "as usual", err: err, giveUp: "swapon of what was hibernated to gives the image up"}
 	}
 	for _, candidate := range candidates {
 		pending, err := hasHibernationImage(candidate.path, candidate.pageOffset)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENXIO) {
-			continue // the kernel could not resume from it either
+		if err == nil && pending {
+			return candidate.trace(nil)
 		}
-		if err != nil {
-			return unknownImage(candidate.path, err)
-		}
-		if pending {
-			return pendingImage(candidate.path)
+		if err != nil && unknown == nil {
+			unknown = candidate.trace(err)
 		}
 	}
-	return nil
+	return unknown
 }
 
-func pendingImage(where string) error {
-	return &refusal{
-		reason: "a hibernation image is pending on " + where,
-		hint:   "resume it; if it is stale, boot once with \"noresume\"",
+// trace tells of a device. swapon(8) writes the signature of ordinary swap over
+// that of an image, and changes neither label nor uuid.
+func (d *resumeDevice) trace(err error) *imageTrace {
+	if d.pageOffset == 0 {
+		return &imageTrace{
+			where: d.path, resume: format.Sprintf("with \"resume=%s\"", d.path), err: err,
+			giveUp: "swapon " + d.path + " gives the image up",
+		}
 	}
-}
-
-func unknownImage(where string, err error) error {
-	return &refusal{
-		reason: format.Sprintf("cannot tell whether %s holds a hibernation image: %v", where, err),
-		hint:   "boot with \"noresume\" to give up an image that may be there",
+	return &imageTrace{
+		where: d.path, resume: format.Sprintf("with \"resume=%s resume_offset=%d\"", d.path, d.pageOffset), err: err,
+		giveUp: "swapon of the swap file on " + d.path + " gives the image up",
 	}
 }
 
@@ -103,12 +144,12 @@ func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevic
 	// "major:minor", 0:0 when none is set (Documentation/ABI/testing/sysfs-power).
 	number, err := firstLine(path.Join(from.sysPower, "resume"))
 	if err != nil {
-		return nil, unknownImage(from.sysPower, err)
+		return list, err
 	}
 	if number != "" && number != "0:0" {
 		offset, err := firstLine(path.Join(from.sysPower, "resume_offset"))
 		if err != nil {
-			return nil, unknownImage(from.sysPower, err)
+			return list, err
 		}
 		list = append(list, resumeDevice{path.Join(from.dev, "block", number), decimal(offset)})
 	}
@@ -116,16 +157,34 @@ func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevic
 }
 
 // devicePath turns resume= into a path: a path stays, LABEL= and the like
-// become the links that udev makes.
+// become the links that udev makes, and so does the kernel's own major:minor.
 func devicePath(value, dev string) string {
 	for prefix, directory := range map[string]string{
 		"UUID=": "by-uuid", "LABEL=": "by-label", "PARTUUID=": "by-partuuid", "PARTLABEL=": "by-partlabel",
 	} {
 		if name, ok := strings.CutPrefix(value, prefix); ok {
-			return path.Join(dev, "disk", directory, path.Base(name))
+			return path.Join(dev, "disk", directory, udevName(name))
 		}
 	}
+	if major, _, ok := strings.Cut(value, ":"); ok && decimal(major) > 0 {
+		return path.Join(dev, "block", udevName(value))
+	}
 	return value
+}
+
+// udevName is the name of a link that udev makes: whatever could be taken for
+// something else is \xNN in it (encode_devnode_name in systemd).
+func udevName(name string) string {
+	var link []byte
+	for _, c := range []byte(name) {
+		switch {
+		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= utf8.RuneSelf, strings.IndexByte("#+-.:=@_", c) >= 0:
+			link = append(link, c)
+		default:
+			link = format.Appendf(link, `\x%02x`, c)
+		}
+	}
+	return string(link)
 }
 
 func hasHibernationImage(path string, pageOffset int64) (bool, error) {

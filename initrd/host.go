@@ -11,6 +11,7 @@ import (
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/mounts"
 )
 
 // Host is the machine that a command works on, as far as it does not stand in
@@ -54,6 +55,16 @@ func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 		Kernel:      unix.ByteSliceToString(name.Release[:]),
 		CommandLine: cmdline.Parse(string(line)),
 	}, nil
+}
+
+// rootIsMounted reports whether the root is in use. What cannot be told counts
+// as in use.
+func (h *Host) rootIsMounted() bool {
+	if !h.Stage1 {
+		return true
+	}
+	table, err := mounts.ReadMountInfo()
+	return err != nil || guardSysroot(h.Sysroot, table) != nil
 }
 
 // boot describes this boot for the archive. NixOS boots a system by naming its

@@ -34,7 +34,7 @@ func (h *Host) PlanRollback(cfg *config.Config) (lines []string, err error) {
 
 func (h *Host) planBtrfs(root *config.Root, copyOf uint64) (lines []string, err error) {
 	r := &rollback{host: h, root: root}
-	table, err := r.guardBeforeOpening()
+	table, err := r.guardBeforeOpening(false)
 	if err != nil {
 		return nil, err
 	}
@@ -73,10 +73,11 @@ func WithTopLevel(root *config.Root, look func(topFd int) error) error {
 // ChangeTopLevel lets change work on the top-level subvolume of the root's file
 // system, mounted writable and detached: for what works on the archive, in the
 // running system and in a recovery shell. The guard for a pending hibernation
-// image holds there, too.
+// image holds there, too. Only that a device of resume= is not there does not
+// count in the running system, which has the file system mounted anyhow.
 func (h *Host) ChangeTopLevel(root *config.Root, change func(topFd int) error) error {
-	if err := guardHibernation(h.CommandLine, systemResumeSources()); err != nil {
-		return err
+	if image := guardHibernation(h.CommandLine, systemResumeSources()); image != nil && (h.Stage1 || !image.absent()) {
+		return image.refusal(h.rootIsMounted())
 	}
 	top, err := openTopLevel(root)
 	if err != nil {

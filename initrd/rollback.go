@@ -163,7 +163,8 @@ func (r *rollback) run() error {
 
 func (r *rollback) runBtrfs(copyOf uint64) error {
 	r.record.Device, r.record.CopyOf = r.root.Device, copyOf
-	table, err := r.guardBeforeOpening()
+	// By the default, the machine boots on with the root that is there.
+	table, err := r.guardBeforeOpening(r.root.OnFailure != config.Emergency)
 	if err != nil {
 		return err
 	}
@@ -181,10 +182,11 @@ func (r *rollback) runBtrfs(copyOf uint64) error {
 	return nil
 }
 
-// guardBeforeOpening are the guards that need nothing of the file system.
-func (r *rollback) guardBeforeOpening() (table []mounts.MountInfo, err error) {
-	if err := guardHibernation(r.host.CommandLine, systemResumeSources()); err != nil {
-		return nil, err
+// guardBeforeOpening are the guards that need nothing of the file system. With
+// bootsOn the root is mounted right after a refusal.
+func (r *rollback) guardBeforeOpening(bootsOn bool) (table []mounts.MountInfo, err error) {
+	if image := guardHibernation(r.host.CommandLine, systemResumeSources()); image != nil {
+		return nil, image.refusal(bootsOn || r.host.rootIsMounted())
 	}
 	r.host.debug("no hibernation image is pending, as far as the kernel command line, /sys/power/resume and EFI tell")
 	if table, err = mounts.ReadMountInfo(); err != nil {

@@ -59,6 +59,9 @@ func (h *Host) Status(cfg *config.Config, dir string) (*Status, error) {
 	if err := s.readRoot(dir); err != nil {
 		return nil, err
 	}
+	if s.Root.Mounted {
+		s.judgeImage(findImage(h.CommandLine, systemResumeSources()))
+	}
 	if record != nil {
 		s.judgeRollback(record.Rollback, cfg)
 		s.judgeMount(record.Mount)
@@ -93,6 +96,17 @@ func (s *Status) readRoot(dir string) error {
 		s.Root.Fresh, s.Root.SizeBytes = true, fs.Blocks*uint64(fs.Bsize)
 	}
 	return nil
+}
+
+// judgeImage warns of a hibernation image that is older than the mount of the
+// root: "noresume" gives it up for one boot only, and swap that is not used does
+// not lose it. Whoever may not look for one is not told of any.
+func (s *Status) judgeImage(image *imageTrace) {
+	if image == nil || image.err != nil {
+		return
+	}
+	s.problem("there is a hibernation image on "+image.where+", which is older than the mount of the root",
+		"never resume from it, that would destroy the file system: "+image.giveUp)
 }
 
 // judgeRollback says what is wrong with the root.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/ebb-nix/ebb/config"
@@ -56,7 +57,8 @@ func TestHibernation(t *testing.T) {
 	m.fill()
 	before = m.hibernate()
 	pending := troubleOf{
-		reason: "a hibernation image is pending on " + swapDevice, hint: "noresume", state: initrd.StateRefused, unit: "ebb-rollback.service",
+		reason: "a hibernation image is pending on " + swapDevice, hint: "nothing was mounted: reboot with \"resume=" + swapDevice + "\"",
+		state: initrd.StateRefused, unit: "ebb-rollback.service",
 	}
 	untouched := m.diskSum()
 	m.configure(document(rootWith(config.Emergency, realDevice), basicStores))
@@ -70,19 +72,32 @@ func TestHibernation(t *testing.T) {
 	m.wantResumed(before)
 
 	// Pending, with on_failure = continue: systemd mounts the old root, and ebb
-	// says why it is the old one.
+	// says why it is the old one, and that it is too late to resume now.
 	m.hibernate()
 	m.known = failedUnits
 	m.Config.Initrd = append(m.Config.Initrd, noResumer())
+	pending.hint = "never resume from it, that would destroy the file system: swapon " + swapDevice
 	m.wantOldRoot(pending)
+	m.wantImageTold(true)
 	m.Off()
-	// Given up, the root is made fresh; swapon(8) takes the space back.
-	m.known = nil
+	// Nor does a resume= of a device that does not come keep the machine from
+	// booting: whether it was hibernated there nobody knows.
+	m.Config.Params = []string{"resume=" + goneDevice}
+	m.wantOldRoot(troubleOf{
+		reason: "cannot tell whether " + goneDevice + " holds a hibernation image", hint: "mend resume=", state: initrd.StateRefused, unit: "ebb-rollback.service",
+	})
+	m.Off()
+	// Given up, the root is made fresh. The image is still there until swapon(8)
+	// takes the space back.
 	m.configure(document(standardRoot, basicStores))
 	m.Config.Params = append([]string{"noresume"}, resume...)
 	m.up(m.Boot)
 	m.wantRolledBack(3)
+	m.wantImageTold(true)
+	m.known = nil
 	m.Run("swapon", swapDevice)
+	m.wantImageTold(false)
+	m.Run("ebb", "status")
 	m.fill()
 	m.Config.Params = resume
 	m.up(m.Reboot)
@@ -118,6 +133,18 @@ func (m *machine) wantResumed(before string) {
 	m.Run("ebb", "status")
 	m.Run("sync")
 	m.Run("btrfs", "scrub", "start", "-B", "/") // a file system that was changed beneath the kernel has errors
+}
+
+// wantImageTold looks whether ebb tells of an image that nobody may resume from
+// any more.
+func (m *machine) wantImageTold(want bool) {
+	m.t.Helper()
+	for _, command := range []string{"status", "doctor"} {
+		r := m.Try("ebb", command)
+		if told := strings.Contains(r.Stdout, "there is a hibernation image on "+swapDevice) && strings.Contains(r.Stdout, "swapon "+swapDevice); told != want || want && r.Status != 1 {
+			m.t.Errorf("ebb %s tells of an image: %v, status %d\n%s", command, told, r.Status, r.Stdout)
+		}
+	}
 }
 
 // diskSum is a sum over all that the machine has written to its disk.
