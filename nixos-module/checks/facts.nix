@@ -189,9 +189,12 @@ let
     else
       lib.hasInfix "AllowHibernation=no" config.systemd.sleep.extraConfig;
   mayHibernate =
-    diskSwaps != [ ]
+    (diskSwaps != [ ] || config.boot.resumeDevice != "")
     && !(lib.elem "nohibernate" config.boot.kernelParams)
     && !hibernationForbidden;
+
+  # Nobody wrote it: 1500 is the priority of what an option has by itself.
+  onFailureIsDefault = (options.ebb.root.onFailure.highestPrio or 1500) >= 1500;
 
   otherRollbacks = lib.filter (
     name:
@@ -315,6 +318,7 @@ in
     needed
     neededDevices
     nested
+    onFailureIsDefault
     otherRollbacks
     passwordFiles
     passwordsAreKept

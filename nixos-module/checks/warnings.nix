@@ -26,6 +26,7 @@ let
     luksNames
     mayHibernate
     needed
+    onFailureIsDefault
     otherRollbacks
     passwordsAreKept
     place
@@ -71,6 +72,24 @@ in
       (for a swap file, the device of its file system, and the kernel parameter resume_offset), or
       rule hibernation out:
         boot.kernelParams = [ "nohibernate" ];
+    '';
+  }
+  {
+    name = "hibernation-unresumed";
+    trips =
+      root.kind == "btrfs"
+      && mayHibernate
+      && config.boot.resumeDevice != ""
+      && root.onFailure == "continue"
+      && onFailureIsDefault;
+    text = ''
+      when this machine was hibernated and a boot cannot resume it (a passphrase of its swap that comes
+      late, a boot menu without resume=), ebb leaves the root alone, and the boot goes on with it: the
+      session is lost, and to resume after that would destroy the file system. To stop in the emergency
+      shell instead, with nothing mounted, from where the machine can still be resumed, write
+        ebb.root.onFailure = "emergency";
+      or, to go on all the same,
+        ebb.root.onFailure = "continue";
     '';
   }
   (about "etc-hidden" (if etc.isOverlay then [ ] else hidesEtc) (them: ''

@@ -7,6 +7,7 @@
 let
   machine = import ./machine.nix { inherit lib; };
   mistakes = import ./mistakes.nix { inherit lib; };
+  right = import ./right.nix;
 
   messages =
     overrides:
@@ -27,6 +28,13 @@ let
     in
     result name (lib.length (lib.filter (lib.hasPrefix "ebb: ${name}: ") all) == 1) all;
 
+  silent =
+    name: overrides:
+    let
+      all = messages overrides;
+    in
+    result "beside ${name} there is silence" (all == [ ]) all;
+
   declared = lib.unique (
     lib.concatMap (
       file:
@@ -44,3 +52,4 @@ in
   (result "every check has a mistake" (missing == [ ] && lib.length declared > 40) missing)
 ]
 ++ lib.concatLists (lib.mapAttrsToList (name: map (trips name)) mistakes)
+++ lib.concatLists (lib.mapAttrsToList (name: map (silent name)) right)

@@ -135,6 +135,13 @@ in
   # warnings
   luks-timeout = [ { boot.initrd.luks.devices.cryptroot = { }; } ];
   hibernation = [ { swapDevices = [ swap ]; } ];
+  hibernation-unresumed = [
+    {
+      swapDevices = [ swap ];
+      boot.resumeDevice = swap.device;
+    }
+    { boot.resumeDevice = swap.device; }
+  ];
   unknown-owner = [
     (directories [
       {

@@ -148,6 +148,7 @@ in
         fileSystems."/swap" = subvolume "@swap";
         swapDevices = [ { device = "/swap/swapfile"; } ];
         boot.resumeDevice = device;
+        ebb.root.onFailure = "continue";
       })
     ];
   };

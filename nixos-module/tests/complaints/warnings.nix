@@ -31,6 +31,7 @@ in
       (add {
         swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
         boot.resumeDevice = "/dev/disk/by-label/swap";
+        ebb.root.onFailure = "continue";
       })
       (add {
         swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
@@ -56,6 +57,36 @@ in
             randomEncryption.enable = true;
           }
         ];
+      })
+    ];
+  };
+
+  hibernation-unresumed = {
+    trips = [
+      (add {
+        swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
+        boot.resumeDevice = "/dev/disk/by-label/swap";
+      })
+      # swap that is turned on by hand
+      (add { boot.resumeDevice = "/dev/disk/by-label/swap"; })
+    ];
+    silent = [
+      (add {
+        boot.resumeDevice = "/dev/disk/by-label/swap";
+        boot.initrd.systemd.emergencyAccess = "$y$j9T$salt$hash";
+        ebb.root.onFailure = "emergency";
+      })
+      (add {
+        boot.resumeDevice = "/dev/disk/by-label/swap";
+        ebb.root.onFailure = "continue";
+      })
+      (add {
+        boot.resumeDevice = "/dev/disk/by-label/swap";
+        boot.kernelParams = [ "nohibernate" ];
+      })
+      (add {
+        boot.resumeDevice = "/dev/disk/by-label/swap";
+        ebb.root.kind = "none";
       })
     ];
   };
