@@ -119,52 +119,61 @@ func lockArchive(fd int, name string) error {
 }
 
 // guardLiveRoot refuses when a subvolume that would be moved aside is mounted
-// somewhere. The kernel would do it, and whoever writes there would go on
-// writing into the archive.
-func guardLiveRoot(members []MemberFacts, table []mounts.MountInfo) error {
+// somewhere, or one that lies in it and would move along. The kernel would do
+// it, and whoever writes there would go on writing into the archive.
+func guardLiveRoot(top int, members []MemberFacts, table []mounts.MountInfo) error {
 	for _, m := range table {
 		if m.Type != "btrfs" {
 			continue
 		}
+		root := strings.TrimPrefix(m.Root, "/")
 		for _, member := range members {
-			if member.Live == nil || !within(strings.TrimPrefix(m.Root, "/"), member.Path) {
+			if member.Live == nil || !within(root, member.Path) {
 				continue
 			}
-			is, err := isMountOf(m.MountPoint, member.Live.UUID)
-			if err != nil {
-				return &refusal{
-					reason: format.Sprintf("cannot tell whether subvolume %q is mounted on %s: %v", member.Path, m.MountPoint, err),
-					hint:   "unmount it, or let the next boot make the rollback",
-				}
+			r := &refusal{
+				reason: format.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
+				hint:   "unmount it, or let the next boot make the rollback",
 			}
-			if is {
-				return &refusal{
-					reason: format.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
-					hint:   "unmount it, or let the next boot make the rollback",
-				}
+			if root != member.Path {
+				r.reason += format.Sprintf(", from %q", root)
+			}
+			switch is, err := isMountOf(m, top); {
+			case err != nil:
+				r.reason = format.Sprintf("cannot tell whether %s: %v", r.reason, err)
+				return r
+			case is:
+				return r
 			}
 		}
 	}
 	return nil
 }
 
-// isMountOf reports whether what is at target lies in the subvolume of that
-// uuid. Device numbers would not tell: btrfs shows another one in mountinfo
-// than in stat(2). A target that is not there is covered by another mount.
-func isMountOf(target string, subvolume btrfs.UUID) (bool, error) {
-	fd, err := unix.Open(target, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
-		return false, nil
-	}
+// isMountOf reports whether a mount is of the file system of fd.
+func isMountOf(m mounts.MountInfo, fd int) (bool, error) {
+	ours, err := btrfs.FSInfo(fd)
 	if err != nil {
 		return false, err
 	}
-	defer unix.Close(fd)
-	info, err := btrfs.Info(fd)
-	if errors.Is(err, btrfs.ErrNotBtrfs) || errors.Is(err, btrfs.ErrNotFound) {
-		return false, nil
+	uuid, err := fileSystemOf(m)
+	return err == nil && uuid == ours.UUID, err
+}
+
+// fileSystemOf tells which btrfs is mounted. Device numbers would not: btrfs
+// shows another one in mountinfo than in stat(2). What is at the mount's place
+// may be another one that covers it; then what lies on the device tells.
+func fileSystemOf(m mounts.MountInfo) (btrfs.UUID, error) {
+	fd, err := unix.Open(m.MountPoint, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == nil {
+		defer unix.Close(fd)
+		if st, err := sys.Stat(fd); err == nil && st.MountID == m.ID {
+			info, err := btrfs.FSInfo(fd)
+			return info.UUID, err
+		}
 	}
-	return err == nil && info.UUID == subvolume, err
+	s, err := btrfs.ReadSuperblock(m.Source)
+	return s.UUID, err
 }
 
 // within reports whether the clean path p is dir or lies below it.

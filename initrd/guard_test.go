@@ -42,6 +42,40 @@ func TestGuards(t *testing.T) {
 			prepare: func(b *bench, _ *Host) { b.mountElsewhere("@persist") },
 		},
 		{
+			name: "a subvolume in the root is mounted", wantState: StateRefused, want: `, from "@/nested"`,
+			prepare: func(b *bench, _ *Host) {
+				testenv.Tree(b.t, b.Dir, "subvolume @/nested")
+				b.mountElsewhere("@/nested")
+			},
+		},
+		{
+			name: "a subvolume in another one is mounted", wantState: StateDone,
+			prepare: func(b *bench, _ *Host) {
+				testenv.Tree(b.t, b.Dir, "subvolume @persist/nested")
+				b.mountElsewhere("@persist/nested")
+			},
+		},
+		{
+			name: "the root is mounted below another mount", wantState: StateRefused, want: `subvolume "@" is mounted on`,
+			prepare: func(b *bench, _ *Host) { b.cover(b.mountElsewhere("@")) },
+		},
+		{
+			name: "the root is mounted where nothing is any more", wantState: StateRefused, want: `subvolume "@" is mounted on`,
+			prepare: func(b *bench, _ *Host) { b.cover(filepath.Dir(b.mountElsewhere("@"))) },
+		},
+		{
+			name: "another subvolume is mounted below another mount", wantState: StateDone,
+			prepare: func(b *bench, _ *Host) { b.cover(b.mountElsewhere("@persist")) },
+		},
+		{
+			name: "a root of the same name on another file system is mounted", wantState: StateDone,
+			prepare: func(b *bench, _ *Host) { b.mountElsewhereFrom(b.another(), "@") },
+		},
+		{
+			name: "that is below another mount", wantState: StateDone,
+			prepare: func(b *bench, _ *Host) { b.cover(b.mountElsewhereFrom(b.another(), "@")) },
+		},
+		{
 			name: "the root is a directory", wantState: StateRefused, want: `"@" is there and is not a subvolume`,
 			prepare: func(b *bench, _ *Host) {
 				b.remove("@/etc")
@@ -127,14 +161,46 @@ func (b *bench) remove(path string) {
 	}
 }
 
-func (b *bench) mountElsewhere(path string) {
+// mountElsewhere mounts a subvolume, or a directory, and returns where.
+func (b *bench) mountElsewhere(path string) string {
 	b.t.Helper()
-	target := b.t.TempDir()
-	if err := unix.Mount(b.Device(), target, "btrfs", 0, "subvol="+path); err != nil {
-		if err := unix.Mount(b.Path(path), target, "", unix.MS_BIND, ""); err != nil {
+	return b.mountElsewhereFrom(b.Fixture, path)
+}
+
+func (b *bench) mountElsewhereFrom(f *testenv.Fixture, path string) string {
+	b.t.Helper()
+	target := filepath.Join(b.t.TempDir(), "mount")
+	if err := os.Mkdir(target, 0o700); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := unix.Mount(f.Device(), target, "btrfs", 0, "subvol="+path); err != nil {
+		if err := unix.Mount(f.Path(path), target, "", unix.MS_BIND, ""); err != nil {
 			b.t.Fatal(err)
 		}
 	}
+	b.unmountAfter(target)
+	return target
+}
+
+// another makes a second file system with a root on it.
+func (b *bench) another() *testenv.Fixture {
+	b.t.Helper()
+	f := testenv.Btrfs(b.t, testenv.BtrfsOptions{})
+	testenv.Tree(b.t, f.Dir, "subvolume @")
+	return f
+}
+
+// cover mounts something on a directory that is a mount, or has mounts in it.
+func (b *bench) cover(target string) {
+	b.t.Helper()
+	if err := unix.Mount("tmpfs", target, "tmpfs", 0, "size=1M"); err != nil {
+		b.t.Fatal(err)
+	}
+	b.unmountAfter(target)
+}
+
+func (b *bench) unmountAfter(target string) {
+	b.t.Helper()
 	b.t.Cleanup(func() {
 		if err := unix.Unmount(target, 0); err != nil {
 			b.t.Error(err)

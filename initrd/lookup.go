@@ -48,7 +48,7 @@ func (h *Host) planBtrfs(root *config.Root, copyOf uint64) (lines []string, err 
 		if err != nil {
 			return err
 		}
-		if err := guardLiveRoot(facts.Members, table); err != nil {
+		if err := guardLiveRoot(top, facts.Members, table); err != nil {
 			return err
 		}
 		for _, s := range Plan(facts).Steps {

@@ -173,7 +173,7 @@ func (r *rollback) runBtrfs(copyOf uint64) error {
 		return err
 	}
 	defer unix.Close(top)
-	if err := r.rollBack(top, copyOf, func(members []MemberFacts) error { return guardLiveRoot(members, table) }); err != nil {
+	if err := r.rollBack(top, copyOf, func(members []MemberFacts) error { return guardLiveRoot(top, members, table) }); err != nil {
 		return err
 	}
 	if err := keepOpen(top); err != nil {
