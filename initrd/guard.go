@@ -122,58 +122,45 @@ func lockArchive(fd int, name string) error {
 // somewhere, or one that lies in it and would move along. The kernel would do
 // it, and whoever writes there would go on writing into the archive.
 func guardLiveRoot(top int, members []MemberFacts, table []mounts.MountInfo) error {
-	for _, m := range table {
-		if m.Type != "btrfs" {
-			continue
-		}
-		root := strings.TrimPrefix(m.Root, "/")
+	for i := range table {
+		m := &table[i]
 		for _, member := range members {
-			if member.Live == nil || !within(root, member.Path) {
+			if m.Type != "btrfs" || member.Live == nil || !within(strings.TrimPrefix(m.Root, "/"), member.Path) {
 				continue
 			}
-			r := &refusal{
-				reason: format.Sprintf("subvolume %q is mounted on %s", member.Path, m.MountPoint),
-				hint:   "unmount it, or let the next boot make the rollback",
+			is, err := isMountOf(m, top)
+			if !is && err == nil {
+				continue
 			}
-			if root != member.Path {
-				r.reason += format.Sprintf(", from %q", root)
+			reason := format.Sprintf("subvolume %q is mounted on %s, from %s", member.Path, m.MountPoint, m.Root)
+			if err != nil {
+				reason = "cannot tell whether " + reason + ": " + err.Error()
 			}
-			switch is, err := isMountOf(m, top); {
-			case err != nil:
-				r.reason = format.Sprintf("cannot tell whether %s: %v", r.reason, err)
-				return r
-			case is:
-				return r
-			}
+			return &refusal{reason, "unmount it, or let the next boot make the rollback"}
 		}
 	}
 	return nil
 }
 
-// isMountOf reports whether a mount is of the file system of fd.
-func isMountOf(m mounts.MountInfo, fd int) (bool, error) {
+// isMountOf reports whether a mount is of the file system of fd. Device numbers
+// would not tell: btrfs shows another one in mountinfo than in stat(2). What is
+// at the mount's place may be another one that covers it; then what lies on the
+// device tells.
+func isMountOf(m *mounts.MountInfo, fd int) (bool, error) {
 	ours, err := btrfs.FSInfo(fd)
 	if err != nil {
 		return false, err
 	}
-	uuid, err := fileSystemOf(m)
-	return err == nil && uuid == ours.UUID, err
-}
-
-// fileSystemOf tells which btrfs is mounted. Device numbers would not: btrfs
-// shows another one in mountinfo than in stat(2). What is at the mount's place
-// may be another one that covers it; then what lies on the device tells.
-func fileSystemOf(m mounts.MountInfo) (btrfs.UUID, error) {
-	fd, err := unix.Open(m.MountPoint, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	at, err := unix.Open(m.MountPoint, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
-		defer unix.Close(fd)
-		if st, err := sys.Stat(fd); err == nil && st.MountID == m.ID {
-			info, err := btrfs.FSInfo(fd)
-			return info.UUID, err
+		defer unix.Close(at)
+		if st, err := sys.Stat(at); err == nil && st.MountID == m.ID {
+			its, err := btrfs.FSInfo(at)
+			return its.UUID == ours.UUID, err
 		}
 	}
 	s, err := btrfs.ReadSuperblock(m.Source)
-	return s.UUID, err
+	return s.UUID == ours.UUID, err
 }
 
 // within reports whether the clean path p is dir or lies below it.

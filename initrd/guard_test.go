@@ -42,7 +42,7 @@ func TestGuards(t *testing.T) {
 			prepare: func(b *bench, _ *Host) { b.mountElsewhere("@persist") },
 		},
 		{
-			name: "a subvolume in the root is mounted", wantState: StateRefused, want: `, from "@/nested"`,
+			name: "a subvolume in the root is mounted", wantState: StateRefused, want: `, from /@/nested`,
 			prepare: func(b *bench, _ *Host) {
 				testenv.Tree(b.t, b.Dir, "subvolume @/nested")
 				b.mountElsewhere("@/nested")

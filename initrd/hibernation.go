@@ -47,7 +47,7 @@ func systemResumeSources() resumeSources {
 type imageTrace struct {
 	where  string
 	resume string // what makes a boot resume from there
-	giveUp string // the command that makes resuming from there impossible
+	giveUp string // what makes resuming from there impossible
 	err    error  // why it cannot be told; nil: the image is there
 }
 
@@ -62,13 +62,13 @@ func (t *imageTrace) absent() bool {
 func (t *imageTrace) refusal(mounted bool) error {
 	r := &refusal{
 		reason: "a hibernation image is pending on " + t.where,
-		hint:   format.Sprintf("nothing was mounted: reboot %s to resume the machine, or with \"noresume\" to give the image up; once the root is mounted, never resume", t.resume),
+		hint:   "nothing was mounted: reboot " + t.resume + " to resume the machine, or with \"noresume\" to give the image up; once the root is mounted, never resume",
 	}
 	if mounted {
-		r.hint = "the root is in use from now on, so never resume from it, that would destroy the file system: " + t.giveUp + ", and the next boot makes a fresh root"
+		r.hint = "the root is in use from now on, so never resume from it, that would destroy the file system: " + t.giveUp + " gives the image up, and the next boot makes a fresh root"
 	}
 	if t.err != nil {
-		r.reason = format.Sprintf("cannot tell whether %s holds a hibernation image: %v", t.where, t.err)
+		r.reason = "cannot tell whether " + t.where + " holds a hibernation image: " + t.err.Error()
 		r.hint += "; if nothing was hibernated there, mend resume= on the kernel command line, or boot with \"noresume\""
 	}
 	return r
@@ -96,12 +96,12 @@ func findImage(p cmdline.Parameters, from resumeSources) (unknown *imageTrace) {
 		// (Documentation/filesystems/efivarfs.rst).
 		return &imageTrace{
 			where: "the EFI variable HibernateLocation", resume: "as usual", err: err,
-			giveUp: format.Sprintf("chattr -i %s && rm %s gives the image up", location, location),
+			giveUp: "chattr -i " + location + " && rm " + location,
 		}
 	}
 	candidates, err := resumeDevices(p, from)
 	if err != nil {
-		unknown = &imageTrace{where: from.sysPower, resume: "as usual", err: err, giveUp: "swapon of what was hibernated to gives the image up"}
+		unknown = &imageTrace{where: from.sysPower, resume: "as usual", err: err, giveUp: "swapon of what was hibernated to"}
 	}
 	for _, candidate := range candidates {
 		pending, err := hasHibernationImage(candidate.path, candidate.pageOffset)
@@ -118,16 +118,13 @@ func findImage(p cmdline.Parameters, from resumeSources) (unknown *imageTrace) {
 // trace tells of a device. swapon(8) writes the signature of ordinary swap over
 // that of an image, and changes neither label nor uuid.
 func (d *resumeDevice) trace(err error) *imageTrace {
-	if d.pageOffset == 0 {
-		return &imageTrace{
-			where: d.path, resume: format.Sprintf("with \"resume=%s\"", d.path), err: err,
-			giveUp: "swapon " + d.path + " gives the image up",
-		}
+	t := &imageTrace{where: d.path, resume: "with \"resume=" + d.path, giveUp: "swapon " + d.path, err: err}
+	if d.pageOffset != 0 {
+		t.resume += " resume_offset=" + format.Sprint(d.pageOffset)
+		t.giveUp = "swapon of the swap file on " + d.path
 	}
-	return &imageTrace{
-		where: d.path, resume: format.Sprintf("with \"resume=%s resume_offset=%d\"", d.path, d.pageOffset), err: err,
-		giveUp: "swapon of the swap file on " + d.path + " gives the image up",
-	}
+	t.resume += "\""
+	return t
 }
 
 // resumeDevice is a place that the kernel may resume from.
@@ -157,31 +154,29 @@ func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevic
 }
 
 // devicePath turns resume= into a path: a path stays, LABEL= and the like
-// become the links that udev makes, and so does the kernel's own major:minor.
+// become the links that udev makes, and so does what else there is, the
+// kernel's own major:minor.
 func devicePath(value, dev string) string {
-	for prefix, directory := range map[string]string{
-		"UUID=": "by-uuid", "LABEL=": "by-label", "PARTUUID=": "by-partuuid", "PARTLABEL=": "by-partlabel",
-	} {
-		if name, ok := strings.CutPrefix(value, prefix); ok {
-			return path.Join(dev, "disk", directory, udevName(name))
-		}
+	switch tag, name, _ := strings.Cut(value, "="); tag {
+	case "UUID", "LABEL", "PARTUUID", "PARTLABEL":
+		return path.Join(dev, "disk/by-"+strings.ToLower(tag), udevName(name))
 	}
-	if major, _, ok := strings.Cut(value, ":"); ok && decimal(major) > 0 {
-		return path.Join(dev, "block", udevName(value))
+	if strings.HasPrefix(value, "/") {
+		return value
 	}
-	return value
+	return path.Join(dev, "block", udevName(value))
 }
 
 // udevName is the name of a link that udev makes: whatever could be taken for
 // something else is \xNN in it (encode_devnode_name in systemd).
 func udevName(name string) string {
+	const plain, digits = "#+-.:=@_", "0123456789abcdef"
 	var link []byte
 	for _, c := range []byte(name) {
-		switch {
-		case c >= '0' && c <= '9', c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= utf8.RuneSelf, strings.IndexByte("#+-.:=@_", c) >= 0:
+		if letter := c | ('a' - 'A'); letter >= 'a' && letter <= 'z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf || strings.IndexByte(plain, c) >= 0 {
 			link = append(link, c)
-		default:
-			link = format.Appendf(link, `\x%02x`, c)
+		} else {
+			link = append(link, '\\', 'x', digits[c>>4], digits[c&15])
 		}
 	}
 	return string(link)

@@ -166,8 +166,8 @@ func TestWhatToTypeAboutAnImage(t *testing.T) {
 		device      resumeDevice
 		resume, end string
 	}{
-		{resumeDevice{"/dev/swap", 0}, `with "resume=/dev/swap" to resume`, ": swapon /dev/swap gives"},
-		{resumeDevice{"/dev/disk", 7}, `with "resume=/dev/disk resume_offset=7" to resume`, ": swapon of the swap file on /dev/disk gives"},
+		{resumeDevice{"/dev/swap", 0}, `with "resume=/dev/swap" to resume`, ": swapon /dev/swap gives the image up"},
+		{resumeDevice{"/dev/disk", 7}, `with "resume=/dev/disk resume_offset=7" to resume`, ": swapon of the swap file on /dev/disk gives the image up"},
 	} {
 		trace := test.device.trace(nil)
 		if hint := Hint(trace.refusal(false)); !strings.Contains(hint, test.resume) {

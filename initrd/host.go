@@ -57,9 +57,10 @@ func NewHost(runDir, sysroot string, log *kmsg.Logger) (*Host, error) {
 	}, nil
 }
 
-// rootIsMounted reports whether the root is in use. What cannot be told counts
+// RootIsMounted reports whether the root is in use: in the running system, and
+// in stage 1 as soon as something is mounted there. What cannot be told counts
 // as in use.
-func (h *Host) rootIsMounted() bool {
+func (h *Host) RootIsMounted() bool {
 	if !h.Stage1 {
 		return true
 	}

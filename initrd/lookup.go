@@ -77,7 +77,7 @@ func WithTopLevel(root *config.Root, look func(topFd int) error) error {
 // count in the running system, which has the file system mounted anyhow.
 func (h *Host) ChangeTopLevel(root *config.Root, change func(topFd int) error) error {
 	if image := guardHibernation(h.CommandLine, systemResumeSources()); image != nil && (h.Stage1 || !image.absent()) {
-		return image.refusal(h.rootIsMounted())
+		return image.refusal(h.RootIsMounted())
 	}
 	top, err := openTopLevel(root)
 	if err != nil {

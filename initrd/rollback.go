@@ -186,7 +186,7 @@ func (r *rollback) runBtrfs(copyOf uint64) error {
 // bootsOn the root is mounted right after a refusal.
 func (r *rollback) guardBeforeOpening(bootsOn bool) (table []mounts.MountInfo, err error) {
 	if image := guardHibernation(r.host.CommandLine, systemResumeSources()); image != nil {
-		return nil, image.refusal(bootsOn || r.host.rootIsMounted())
+		return nil, image.refusal(bootsOn || r.host.RootIsMounted())
 	}
 	r.host.debug("no hibernation image is pending, as far as the kernel command line, /sys/power/resume and EFI tell")
 	if table, err = mounts.ReadMountInfo(); err != nil {

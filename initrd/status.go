@@ -106,7 +106,7 @@ func (s *Status) judgeImage(image *imageTrace) {
 		return
 	}
 	s.problem("there is a hibernation image on "+image.where+", which is older than the mount of the root",
-		"never resume from it, that would destroy the file system: "+image.giveUp)
+		"never resume from it, that would destroy the file system: "+image.giveUp+" gives it up")
 }
 
 // judgeRollback says what is wrong with the root.
