@@ -52,6 +52,8 @@ type Examination struct {
 	Root string
 	// Disks is where udev's links to disks are, /dev/disk.
 	Disks string
+	// KernelLog is what the kernel has logged in this boot.
+	KernelLog string
 
 	findings []Finding
 }
@@ -173,31 +175,6 @@ func (x *Examination) examineFileSystem() {
 }
 
 func asComment(hint string) string { return "# " + hint }
-
-// examineLog recognises a log that cannot be replayed: what is fsynced between
-// two commits is written there, and a mount that fails over it fails for ever.
-func (x *Examination) examineLog() {
-	device := x.Config.Root.Device
-	s, err := btrfs.ReadSuperblock(device)
-	if err != nil || !s.HasLog || !x.openFailed() {
-		return
-	}
-	x.add(Fault, "the file system can be read but not mounted, and it has a log: probably the log cannot be replayed",
-		"# What was fsynced in the last seconds before the power cut is in that log alone.",
-		"mkdir -p /tmp/top && mount -o ro,rescue=nologreplay,subvolid=5 "+device+" /tmp/top",
-		"# Copy away what you cannot do without, from /tmp/top, then:",
-		"umount /tmp/top && btrfs rescue zero-log "+device+" && systemctl reboot")
-}
-
-// openFailed reports whether the rollback of this boot failed at the mount.
-func (x *Examination) openFailed() bool {
-	record, err := initrd.ReadRecord(x.Host.RunDir, x.Host.BootID)
-	if err != nil || record.Rollback == nil || record.Rollback.State != initrd.StateFailed {
-		return false
-	}
-	steps := record.Rollback.Steps
-	return len(steps) > 0 && steps[len(steps)-1].Name == initrd.StepOpen
-}
 
 // lowPercent is how little free space is worth a word.
 const lowPercent = 3

@@ -130,45 +130,6 @@ func TestStores(t *testing.T) {
 	}
 }
 
-// A log that is there, and a mount that failed in this boot, are the mark of a
-// log that cannot be replayed; either alone is not.
-func TestLogThatCannotBeReplayed(t *testing.T) {
-	f := testenv.Btrfs(t, testenv.BtrfsOptions{})
-	testenv.Tree(t, f.Dir, "subvolume @", "file @/letter 0644 0:0 dear")
-	file, err := os.OpenFile(f.Path("@/letter"), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	const record = `{"version":1,"boot_id":"b","rollback":{"state":"STATE","kind":"btrfs","started":"2026-01-02T03:04:05Z","steps":[{"name":"open","seconds":0}]}}`
-	for _, test := range []struct {
-		state string
-		log   bool
-		want  bool
-	}{{"failed", false, false}, {"done", true, false}, {"failed", true, true}} {
-		if test.log {
-			if _, err := file.WriteString("more"); err != nil {
-				t.Fatal(err)
-			}
-			if err := file.Sync(); err != nil {
-				t.Fatal(err)
-			}
-		}
-		x := &Examination{
-			Host:   &initrd.Host{RunDir: t.TempDir(), BootID: "b", Log: kmsg.New(false)},
-			Config: &config.Config{Root: config.Root{Kind: config.KindBtrfs, Device: f.Device()}},
-		}
-		text := strings.ReplaceAll(record, "STATE", test.state)
-		if err := os.WriteFile(filepath.Join(x.Host.RunDir, initrd.RecordName), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		x.examineLog()
-		if got := has(x.findings, Fault, "btrfs rescue zero-log "+f.Device()); got != test.want {
-			t.Errorf("state %s, log %v: said so: %v", test.state, test.log, got)
-		}
-	}
-}
-
 // One device of two is here: the doctor says how to go on without the other.
 func TestMissingMember(t *testing.T) {
 	f := testenv.Btrfs(t, testenv.BtrfsOptions{Devices: 2})

@@ -64,6 +64,7 @@ type RollbackRecord struct {
 	Fresh  bool   `json:"fresh"` // the root is new in this boot
 	Reason string `json:"reason,omitempty"`
 	Hint   string `json:"hint,omitempty"`
+	Errno  int    `json:"errno,omitempty"` // what the kernel said, when it was the kernel (errno(3))
 
 	Started time.Time    `json:"started"`
 	Seconds float64      `json:"seconds"`

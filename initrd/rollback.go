@@ -92,6 +92,9 @@ func (h *Host) finishRollback(record *RollbackRecord, err error) error {
 	}
 	if err != nil {
 		record.Reason, record.Hint = err.Error(), Hint(err)
+		if errno := unix.Errno(0); errors.As(err, &errno) {
+			record.Errno = int(errno)
+		}
 	}
 	recordErr := h.updateRecord(func(r *Record) {
 		// That a second one had to stand back takes nothing from the first.

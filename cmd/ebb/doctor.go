@@ -4,6 +4,7 @@ import (
 	"github.com/ebb-nix/ebb/doctor"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 func runDoctor(i *invocation, args []string) error {
@@ -19,6 +20,8 @@ func runDoctor(i *invocation, args []string) error {
 	}
 	x := &doctor.Examination{Host: host, ConfigPath: i.configPath, Root: *root, Disks: "/dev/disk"}
 	x.Config, x.ConfigError = i.config()
+	// Worst case: a log that cannot be replayed is not recognised after ebb.rollback=no.
+	x.KernelLog, _ = sys.KernelLog()
 	findings := x.Run()
 	if i.json {
 		err = printJSON(i.stdout, struct {
