@@ -101,8 +101,8 @@ func (x *Examination) add(level Level, text string, commands ...string) {
 }
 
 func (x *Examination) examineKernel() {
-	if problem, fixed := judgeKernel(x.Host.Kernel); problem != "" {
-		x.add(Warning, format.Sprintf("kernel %s: %s; fixed in %s", x.Host.Kernel, problem, fixed))
+	for _, problem := range bugsOf(x.Host.Kernel) {
+		x.add(Warning, "kernel "+x.Host.Kernel+": "+problem)
 	}
 }
 

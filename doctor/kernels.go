@@ -3,14 +3,10 @@ package doctor
 import (
 	"strconv"
 	"strings"
-
-	"github.com/ebb-nix/ebb/internal/format"
 )
 
 // release is the version of a kernel: 6.12.37.
 type release [3]int
-
-func (r release) String() string { return format.Sprintf("%d.%d.%d", r[0], r[1], r[2]) }
 
 func (r release) less(o release) bool {
 	for i := range r {
@@ -22,7 +18,8 @@ func (r release) less(o release) bool {
 }
 
 // parseRelease reads what uname -r says: numbers, and whatever a distribution
-// puts behind them.
+// puts behind them. Some write 6.1.0-37 for whatever stable kernel they have
+// built: that is taken for the last one of its series.
 func parseRelease(text string) (r release, ok bool) {
 	numbers := strings.SplitN(text, ".", len(r))
 	for i, n := range numbers {
@@ -35,43 +32,50 @@ func parseRelease(text string) (r release, ok bool) {
 			return r, i >= 2
 		}
 		if digits != n {
+			if i == 2 && r[2] == 0 && strings.HasPrefix(n, "0-") {
+				r[2] = 1 << 30
+			}
 			return r, i > 0
 		}
 	}
 	return r, len(numbers) >= 2
 }
 
-// bug is one that the kernels from From up to but without To have.
-type bug struct {
-	from, to release
-	problem  string
-}
-
 // bugs of btrfs that touch what ebb does: subvolumes that are renamed,
-// exchanged and deleted beside files that are fsynced, and power cuts. By the
-// changelogs of the stable kernels, where every fix stands that is dated here.
-func bugs() []bug {
-	return []bug{
-		{release{}, release{4, 7, 0}, "btrfs cannot exchange two subvolumes: no rollback is possible"},
-		{release{4, 7, 0}, release{5, 4, 8}, "an exchange of subvolumes can deadlock, or corrupt memory"},
-		{release{5, 5, 0}, release{5, 12, 0}, "the calls that bring entries in are not complete; an interrupted deletion is not taken up again"},
-		{release{6, 12, 0}, release{6, 12, 37}, "after a power cut a file that was renamed while its directory was being logged can be lost"},
-		{release{6, 12, 37}, release{6, 12, 43}, "after a power cut the file system may not mount: a log with an unlinked file cannot be replayed"},
-		{release{6, 12, 43}, release{6, 12, 94}, "after a power cut a directory may be missing although it was fsynced, or the file system may not mount: rmdir and fsync of an open directory"},
-		{release{6, 15, 2}, release{6, 16, 1}, "after a power cut the file system may not mount: its log cannot be replayed, on many machines"},
-	}
-}
+// exchanged and deleted beside files that are fsynced, and power cuts; each with
+// the kernels that have it, from the first of a range up to but without the
+// second. By the announcements and changelogs of the stable kernels, where every
+// fix stands that is dated here. Not known: from which 6.6.y on logs cannot be
+// replayed, and which 6.6.y and 6.18.y have what 6.12.94 has mended. A text,
+// which takes less room than a slice.
+const bugs = `
+0.0.0-4.7.0: btrfs cannot exchange two subvolumes, no rollback is possible
+4.7.0-5.4.8: an exchange of subvolumes can deadlock, or corrupt memory
+5.4.8-5.14.0: the calls that bring entries in are not complete; an exchange of subvolumes that fails can leave names that lead nowhere
+5.18.0-6.1.143 6.2.0-6.6.96 6.7.0-6.12.36 6.13.0-6.15.5: after a power cut a file that was renamed while its directory was being logged can be lost
+6.5.0-6.5.10: a snapshot of a subvolume that was just made can be damaged
+6.6.0-6.6.15: a snapshot of a subvolume that is being deleted makes the file system read-only
+6.7.0-6.7.9: a snapshot that fails can corrupt memory
+6.6.96-6.6.103 6.12.36-6.12.43 6.15.2-6.16.2: after a power cut the file system may not mount: a log with an unlinked file cannot be replayed
+6.12.43-6.12.94: after a power cut a directory may be missing although it was fsynced, or the file system may not mount: rmdir and fsync of an open directory
+`
 
-// judgeKernel says what is known to be wrong with a kernel, "" if nothing.
-func judgeKernel(uname string) (problem string, fixed release) {
+// bugsOf says what is known to be wrong with a kernel.
+func bugsOf(uname string) (problems []string) {
 	running, ok := parseRelease(uname)
 	if !ok {
-		return "", fixed
+		return nil
 	}
-	for _, b := range bugs() {
-		if !running.less(b.from) && running.less(b.to) {
-			return b.problem, b.to
+	for _, line := range strings.Split(strings.TrimSpace(bugs), "\n") {
+		ranges, problem, _ := strings.Cut(line, ": ")
+		for _, r := range strings.Fields(ranges) {
+			first, fixed, _ := strings.Cut(r, "-")
+			from, _ := parseRelease(first)
+			to, _ := parseRelease(fixed)
+			if !running.less(from) && running.less(to) {
+				problems = append(problems, problem+"; fixed in "+fixed)
+			}
 		}
 	}
-	return "", fixed
+	return problems
 }

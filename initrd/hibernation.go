@@ -46,7 +46,6 @@ func systemResumeSources() resumeSources {
 // imageTrace is a place that may hold a hibernated machine.
 type imageTrace struct {
 	where  string
-	resume string // what makes a boot resume from there
 	giveUp string // what makes resuming from there impossible
 	err    error  // why it cannot be told; nil: the image is there
 }
@@ -62,7 +61,7 @@ func (t *imageTrace) absent() bool {
 func (t *imageTrace) refusal(mounted bool) error {
 	r := &refusal{
 		reason: "a hibernation image is pending on " + t.where,
-		hint:   "nothing was mounted: reboot " + t.resume + " to resume the machine, or with \"noresume\" to give the image up; once the root is mounted, never resume",
+		hint:   "nothing was mounted: reboot with resume= to resume the machine, or with \"noresume\" to give the image up; once the root is mounted, never resume",
 	}
 	if mounted {
 		r.hint = "the root is in use from now on, so never resume from it, that would destroy the file system: " + t.giveUp + " gives the image up, and the next boot makes a fresh root"
@@ -95,13 +94,13 @@ func findImage(p cmdline.Parameters, from resumeSources) (unknown *imageTrace) {
 		// systemd-hibernate-clear.service does from version 256 on, is immutable
 		// (Documentation/filesystems/efivarfs.rst).
 		return &imageTrace{
-			where: "the EFI variable HibernateLocation", resume: "as usual", err: err,
+			where: "the EFI variable HibernateLocation", err: err,
 			giveUp: "chattr -i " + location + " && rm " + location,
 		}
 	}
 	candidates, err := resumeDevices(p, from)
 	if err != nil {
-		unknown = &imageTrace{where: from.sysPower, resume: "as usual", err: err, giveUp: "swapon of what was hibernated to"}
+		unknown = &imageTrace{where: from.sysPower, giveUp: "swapon", err: err}
 	}
 	for _, candidate := range candidates {
 		pending, err := hasHibernationImage(candidate.path, candidate.pageOffset)
@@ -118,13 +117,10 @@ func findImage(p cmdline.Parameters, from resumeSources) (unknown *imageTrace) {
 // trace tells of a device. swapon(8) writes the signature of ordinary swap over
 // that of an image, and changes neither label nor uuid.
 func (d *resumeDevice) trace(err error) *imageTrace {
-	t := &imageTrace{where: d.path, resume: "with \"resume=" + d.path, giveUp: "swapon " + d.path, err: err}
 	if d.pageOffset != 0 {
-		t.resume += " resume_offset=" + format.Sprint(d.pageOffset)
-		t.giveUp = "swapon of the swap file on " + d.path
+		return &imageTrace{d.path + ", resume_offset=" + format.Sprint(d.pageOffset), "swapon of its swap file", err}
 	}
-	t.resume += "\""
-	return t
+	return &imageTrace{d.path, "swapon " + d.path, err}
 }
 
 // resumeDevice is a place that the kernel may resume from.
@@ -140,17 +136,12 @@ func resumeDevices(p cmdline.Parameters, from resumeSources) (list []resumeDevic
 	}
 	// "major:minor", 0:0 when none is set (Documentation/ABI/testing/sysfs-power).
 	number, err := firstLine(path.Join(from.sysPower, "resume"))
-	if err != nil {
-		return list, err
-	}
-	if number != "" && number != "0:0" {
-		offset, err := firstLine(path.Join(from.sysPower, "resume_offset"))
-		if err != nil {
-			return list, err
-		}
+	if err == nil && number != "" && number != "0:0" {
+		var offset string
+		offset, err = firstLine(path.Join(from.sysPower, "resume_offset"))
 		list = append(list, resumeDevice{path.Join(from.dev, "block", number), decimal(offset)})
 	}
-	return list, nil
+	return list, err
 }
 
 // devicePath turns resume= into a path: a path stays, LABEL= and the like
@@ -169,17 +160,16 @@ func devicePath(value, dev string) string {
 
 // udevName is the name of a link that udev makes: whatever could be taken for
 // something else is \xNN in it (encode_devnode_name in systemd).
-func udevName(name string) string {
-	const plain, digits = "#+-.:=@_", "0123456789abcdef"
-	var link []byte
-	for _, c := range []byte(name) {
-		if letter := c | ('a' - 'A'); letter >= 'a' && letter <= 'z' || c >= '0' && c <= '9' || c >= utf8.RuneSelf || strings.IndexByte(plain, c) >= 0 {
-			link = append(link, c)
-		} else {
-			link = append(link, '\\', 'x', digits[c>>4], digits[c&15])
+func udevName(name string) (link string) {
+	const plain = "#+-.0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+	for i := range len(name) {
+		c := name[i : i+1]
+		if name[i] < utf8.RuneSelf && !strings.Contains(plain, c) {
+			c = format.Sprintf(`\x%02x`, name[i])
 		}
+		link += c
 	}
-	return string(link)
+	return link
 }
 
 func hasHibernationImage(path string, pageOffset int64) (bool, error) {

@@ -57,7 +57,7 @@ func TestHibernation(t *testing.T) {
 	m.fill()
 	before = m.hibernate()
 	pending := troubleOf{
-		reason: "a hibernation image is pending on " + swapDevice, hint: "nothing was mounted: reboot with \"resume=" + swapDevice + "\"",
+		reason: "a hibernation image is pending on " + swapDevice, hint: "nothing was mounted: reboot with resume= to resume the machine",
 		state: initrd.StateRefused, unit: "ebb-rollback.service",
 	}
 	untouched := m.diskSum()
