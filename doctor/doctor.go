@@ -157,6 +157,7 @@ func namesIn(dir string) (paths []string) {
 // examineFileSystem looks at what is on the root's device.
 func (x *Examination) examineFileSystem() {
 	root := &x.Config.Root
+	x.examineNames()
 	err := initrd.WithTopLevel(root, func(top int) error {
 		x.examineSpace(top)
 		x.examineArchive(top)

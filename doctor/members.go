@@ -6,6 +6,7 @@ import (
 	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // examineMembers counts the devices of the root's file system: without all of
@@ -26,6 +27,33 @@ func (x *Examination) examineMembers() {
 		x.add(Fault, format.Sprintf("the file system on %s has %d devices, of which %d are not here: attach them, or go on without, on the old root", root.Device, s.Devices, missing),
 			initrd.MountDegraded(root))
 	}
+}
+
+// examineNames looks whether the root's device is the only one of its name: of
+// two disks with one label, or of a disk and its copy, udev's link leads to the
+// one that it has seen last, and that is the one that would be rolled back.
+func (x *Examination) examineNames() {
+	device := x.Config.Root.Device
+	s, err := btrfs.ReadSuperblock(device)
+	if err != nil {
+		return
+	}
+	node, _ := sys.Resolve(device)
+	seen := map[string]bool{node: true}
+	x.eachSuperblock(func(link string, other btrfs.Superblock) {
+		if node, _ = sys.Resolve(link); seen[node] {
+			return
+		}
+		seen[node] = true
+		switch {
+		case other.UUID == s.UUID && other.DeviceID == s.DeviceID:
+			x.add(Warning, format.Sprintf("%s is a copy of what is on %s, with the same uuid: either may become the root", link, device),
+				"btrfstune -u "+link+"    # gives the copy a uuid of its own; or detach it")
+		case other.UUID != s.UUID && other.Label == s.Label && path.Base(path.Dir(device)) == "by-label":
+			x.add(Warning, format.Sprintf("%s has the label %q as well: %s may lead to either", link, s.Label, device),
+				"btrfs filesystem label "+link+" other    # or name the root by its uuid: "+s.UUID.String())
+		}
+	})
 }
 
 // eachSuperblock calls do with each name of a disk that a btrfs is on. A disk
