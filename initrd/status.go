@@ -193,8 +193,7 @@ func (s *Status) judgeMount(m *MountRecord) {
 	}
 }
 
-// judgeEntries looks at each entry as it is now. An owner that is not known may
-// be one that activation is about to make; once it has, nobody is going to.
+// judgeEntries looks at each entry as it is now.
 func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 	root, err := h.EntryRoot(cfg, dir)
 	if err != nil {
@@ -209,12 +208,7 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 			told[e.Path] = e
 		}
 	}
-	activated := !h.Stage1 && s.Record != nil && s.Record.Baseline != nil
 	for i, e := range s.Entries {
-		if e.State == mounts.Pending && activated {
-			s.problem(format.Sprintf("entry %s of store %s is open to root alone: its owner is not known: %s", e.Path, e.Store, e.Pending),
-				"mend the user or the group in the configuration, or make them; then ebb mount --finish --root / gives it to them")
-		}
 		if e.OK() {
 			continue
 		}
@@ -223,7 +217,24 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 		}
 		s.problem(format.Sprintf("entry %s of store %s is not in place: %s", e.Path, e.Store, s.Entries[i].Reason), "")
 	}
+	if !h.Stage1 && s.Record != nil && s.Record.Baseline != nil {
+		s.judgeOwners(root)
+	}
 	return nil
+}
+
+// judgeOwners says which entries still wait for their owner, or have directories
+// above them that do. Until activation is over it may be about to make them.
+func (s *Status) judgeOwners(root *mounts.Root) {
+	for _, e := range root.PlanFinish().Entries {
+		what, hint := format.Sprintf("entry %s of store %s is open to root alone: ", e.Path, e.Store), "ebb mount --finish --root / gives it to them"
+		switch {
+		case e.Pending != "":
+			s.problem(what+"its owner is not known: "+e.Pending, "mend the user or the group in the configuration, or make them; then "+hint)
+		case len(e.Steps) > 0:
+			s.problem(what+"its owner was not known at boot", hint)
+		}
+	}
 }
 
 // MissingRequired returns the entries that the machine cannot do without and

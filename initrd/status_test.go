@@ -79,18 +79,22 @@ func TestOwnerThatIsNeverFound(t *testing.T) {
 	testenv.Need(t, testenv.TierRoot)
 	root := t.TempDir()
 	testenv.Tree(t, root, "dir persist", "file etc/passwd 0644 0:0 app:x:11:22::/:")
+	const owner, parent = `"path": "/srv/USER", "user": "USER"`, `"path": "/opt/of-USER/x", "parent": {"user": "USER"}`
 	for _, test := range []struct {
-		user              string
+		user, entry       string
 		stage1, activated bool
 		want              int // problems
 	}{
-		{"app", false, true, 0},
-		{"nosuchuser", true, false, 0},
-		{"nosuchuser", true, true, 0},
-		{"nosuchuser", false, false, 0},
-		{"nosuchuser", false, true, 1},
+		{"app", owner, false, true, 0},
+		{"app", parent, false, true, 0},
+		{"nosuchuser", owner, true, false, 0},
+		{"nosuchuser", owner, true, true, 0},
+		{"nosuchuser", owner, false, false, 0},
+		{"nosuchuser", owner, false, true, 1},
+		{"nosuchuser", parent, false, false, 0},
+		{"nosuchuser", parent, false, true, 1},
 	} {
-		cfg := parseConfig(t, `{"/persist": {"directories": [{"path": "/srv/`+test.user+`", "how": "symlink", "user": "`+test.user+`"}]}}`)
+		cfg := parseConfig(t, strings.ReplaceAll(`{"/persist": {"directories": [{`+test.entry+`, "how": "symlink"}]}}`, "USER", test.user))
 		h := newHost(t, "")
 		h.Stage1 = test.stage1
 		if err := h.Mount(cfg, root); err != nil {
@@ -121,5 +125,34 @@ func TestOwnerThatIsNeverFound(t *testing.T) {
 				t.Errorf("%+v: %+v", test, p)
 			}
 		}
+	}
+}
+
+// An owner who was made after activation is known by now: what was made for them
+// is theirs as soon as somebody says so.
+func TestOwnerThatIsFoundLate(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	root := t.TempDir()
+	testenv.Tree(t, root, "dir persist")
+	cfg := parseConfig(t, `{"/persist": {"directories": [{"path": "/srv/late", "how": "symlink", "user": "late"}]}}`)
+	h := newHost(t, "")
+	if err := errors.Join(h.Mount(cfg, root), h.RecordBaseline(Baseline{})); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Tree(t, root, "file etc/passwd 0644 0:0 late:x:11:22::/:")
+	status, err := h.Status(cfg, root)
+	if err != nil || len(status.Problems) != 1 || status.Problems[0].Hint != "ebb mount --finish --root / gives it to them" {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	entries, err := h.EntryRoot(cfg, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(entries.Fd)
+	if err := h.Finish(entries); err != nil {
+		t.Fatal(err)
+	}
+	if status, err = h.Status(cfg, root); err != nil || !status.OK {
+		t.Errorf("%+v, %v", status, err)
 	}
 }
