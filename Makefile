@@ -10,6 +10,7 @@ FUZZTIME ?= 30s
 
 # What root can run on every machine; others see what was not run.
 ROOT_TIERS := root,namespaces,btrfs,git,kernel
+REQUIRED = $(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE))
 
 # A guard against tests that hang, which none of them has by itself.
 TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
@@ -48,7 +49,7 @@ test-long: ## run all tests, with all that make test leaves out; takes hours
 
 .PHONY: test-host
 test-host: ## run the tests that need neither a virtual machine nor a tracer, with the race detector
-	EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -race -timeout $(TIMEOUT) $$(go list $(GO_PACKAGES) | grep -v /faults)
+	EBB_REQUIRE=$(REQUIRED) scripts/told go test -race -timeout $(TIMEOUT) $$(go list $(GO_PACKAGES) | grep -v /faults)
 
 # Two commands at once, and what the tracer sees, are processes: only the long run has the race
 # detector look at the test itself, which takes as long again.
@@ -56,24 +57,24 @@ test-host: ## run the tests that need neither a virtual machine nor a tracer, wi
 test-faults: ## kill and fail every system call of rollback and mount, and list them
 	rm -rf build/faults
 	mkdir -p build/faults
-	EBB_COVERAGE=$(CURDIR)/build/faults EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) \
-		go test $(if $(filter 1,$(EBB_LONG)),-race) -count=1 -timeout $(TIMEOUT) ./faults/...
+	EBB_COVERAGE=$(CURDIR)/build/faults EBB_REQUIRE=$(REQUIRED) \
+		scripts/told go test $(if $(filter 1,$(EBB_LONG)),-race) -count=1 -timeout $(TIMEOUT) ./faults/...
 	find build/faults -name '*.txt' -exec cat {} +
 
 .PHONY: test-powercut
 test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LONG=1 at 100,000
-	EBB_POWERCUT=1 EBB_REQUIRE=$(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE)) go test -v -count=1 -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
+	EBB_POWERCUT=1 EBB_REQUIRE=$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines
-	EBB_VM=1 EBB_REQUIRE=vm go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
+	EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
 # What depends on systemd: its first boots, mounts, shutdowns, hibernation, LUKS, and the files that the NixOS module writes.
 SYSTEMD_TESTS = TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
 
 .PHONY: test-vm-next
 test-vm-next: ## run the reboot tests that depend on systemd with that of the Debian release to come
-	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm go test -v -count=1 -timeout $(TIMEOUT) -run '^($(SYSTEMD_TESTS))' ./vmtest/reboot
+	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run '^($(SYSTEMD_TESTS))' ./vmtest/reboot
 
 .PHONY: test-nix
 test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names

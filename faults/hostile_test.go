@@ -282,6 +282,7 @@ func setProtections(t *testing.T, values map[string]string) {
 }
 
 func TestHostile(t *testing.T) {
+	testenv.IsLong(t, "three of the four grounds of each hostile case")
 	for _, p := range protections {
 		for _, on := range []string{"tmpfs", "btrfs"} {
 			t.Run(p.name+"/"+on, func(t *testing.T) {

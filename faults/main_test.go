@@ -47,5 +47,6 @@ var build = sync.OnceValues(func() (string, error) {
 	return path, err
 })
 
-// isLong reports whether everything is to be tried.
-func isLong() bool { return os.Getenv("EBB_LONG") != "" }
+// isLong reports whether everything is to be tried. The tests say what they
+// leave out otherwise.
+func isLong() bool { return testenv.Long() }

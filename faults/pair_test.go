@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/faults/tracer"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // pair runs one command into another: at each call of the first, in turn, the
@@ -25,6 +26,7 @@ func (p *pair) run(t *testing.T) {
 	calls := trace(t, first, func(*tracer.Call) tracer.Fault { return tracer.Fault{} }).Calls
 	leave()
 	tried := 0
+	testenv.IsLong(t, "most of the moments at which a second command begins")
 	for i := range calls {
 		// Where the first changes nothing the moment does not matter much.
 		if !isLong() && (!calls[i].Changes || len(calls) > 300 && i%3 != 0) && i%10 != 0 {

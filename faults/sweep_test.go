@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/faults/tracer"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // fault is what happens to a call, with its name in the name of the case.
@@ -103,6 +104,7 @@ func (s *sweeper) run(t *testing.T) {
 	if t.Failed() {
 		return
 	}
+	testenv.IsLong(t, "most of the errors at each call, and where sweeps are much alike seven of eight calls that change nothing")
 	sites := make([]site, len(calls))
 	for i := range calls {
 		if sites[i].call = &calls[i]; !s.isChosen(&calls[i]) {

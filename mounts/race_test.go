@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -139,7 +140,7 @@ func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
 
 	states := map[State]int{}
 	want := int64(swaps)
-	if os.Getenv("EBB_LONG") != "" {
+	if testenv.IsLong(t, fmt.Sprintf("%d of %d exchanges of names", swapsLong-swaps, swapsLong)) {
 		want = swapsLong
 	}
 	for n := 0; n < runs || s.count.Load() < want; n++ {

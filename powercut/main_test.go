@@ -15,12 +15,21 @@ import (
 // Environment variables that say how much is tried: a little of everything
 // without them.
 const (
-	wholeVariable = "EBB_POWERCUT" // "1": 10,000 states, all planted bugs
-	longVariable  = "EBB_LONG"     // "1", too: 100,000 states
+	wholeVariable = "EBB_POWERCUT" // "1": 10,000 states, all planted bugs; with EBB_LONG=1 100,000
 )
 
 func isWhole() bool { return os.Getenv(wholeVariable) == "1" }
-func isLong() bool  { return isWhole() && os.Getenv(longVariable) == "1" }
+func isLong() bool  { return isWhole() && testenv.Long() }
+
+// tellLeftOut says what is not tried of the states of the disk.
+func tellLeftOut(t *testing.T) {
+	t.Helper()
+	if isWhole() {
+		testenv.IsLong(t, "90,000 of 100,000 states of the disk")
+	} else {
+		testenv.LeaveOut(t, "all but a few states of the disk and planted bugs (make test-powercut)")
+	}
+}
 
 // need skips where there is no btrfs. FUSE comes with every kernel that has it.
 func need(t *testing.T) {

@@ -58,6 +58,7 @@ func rounds() int {
 // lost, and the next boot clears up.
 func TestPowerCuts(t *testing.T) {
 	need(t)
+	tellLeftOut(t)
 	program := build(t, "")
 	cases := caseDir(t)
 	var mu sync.Mutex

@@ -34,7 +34,9 @@ type Machine struct {
 	kit   *Kit
 	dir   string
 	boots int
-	vm    *process // the current boot, or the last one
+	// restored is how many of the boots went on from a saved state.
+	restored int
+	vm       *process // the current boot, or the last one
 }
 
 // NewMachine returns a machine that is off. Dir, which must exist, gets its disks and a directory for each boot.
@@ -95,6 +97,9 @@ func (m *Machine) start(ctx context.Context, dir, initrd, state string) error {
 
 // Boots is how often the machine was switched on, whether to boot or to go on from a saved state.
 func (m *Machine) Boots() int { return m.boots }
+
+// Restored is how many of these times it went on from a saved state.
+func (m *Machine) Restored() int { return m.restored }
 
 // newBootDir makes the directory of one boot.
 func (m *Machine) newBootDir() (string, error) {

@@ -62,6 +62,7 @@ func (m *Machine) Restore(ctx context.Context, s *Saved) error {
 	if err != nil {
 		return fmt.Errorf("restore the machine: %w", err)
 	}
+	m.restored++
 	if err := m.start(ctx, dir, s.initrd, s.memory); err != nil {
 		return fmt.Errorf("restore the machine: %w", err)
 	}

@@ -16,7 +16,7 @@ import (
 type Tier string
 
 // The tiers. Tests without one run anywhere, as anyone. Tests that boot virtual
-// machines ask vmtest/testvm, which knows the tier "vm".
+// machines ask vmtest/testvm, which looks for what they need.
 const (
 	TierRoot       Tier = "root"       // uid 0 in the initial user namespace
 	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
@@ -24,6 +24,7 @@ const (
 	TierGit        Tier = "git"        // git, to be compared with
 	TierKernel     Tier = "kernel"     // what the test itself asks the kernel for, see Missing
 	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
+	TierVM         Tier = "vm"         // what vmtest/testvm makes machines of
 )
 
 // Environment variables that turn skipping into failing.
@@ -46,12 +47,46 @@ func Need(t testing.TB, tier Tier) {
 // out to be missing.
 func Missing(t testing.TB, tier Tier, err error) {
 	t.Helper()
-	if required(tier, os.Getenv(requireVariable), os.Getenv(ciVariable)) {
+	if Required(tier) {
 		t.Fatalf("this test needs %q, which is required here, but: %v", tier, err)
 		return
 	}
-	t.Skipf("NOT RUN: this test needs %q: %v (%s=%s makes this a failure)", tier, err, requireVariable, tier)
+	Skip(t, tier, err)
 }
+
+// Skip ends a test that is not wanted in this run, whatever is required.
+func Skip(t testing.TB, tier Tier, err error) {
+	t.Helper()
+	text := fmt.Sprintf("this test needs %q: %v (%s=%s makes this a failure)", tier, err, requireVariable, tier)
+	if err := Tell(NotRun, text); err != nil {
+		t.Errorf("%s: %v", toldVariable, err)
+	}
+	t.Skipf("%s: %s", NotRun, text)
+}
+
+// Has reports whether the machine can run a part of a test. Otherwise it says
+// what is not looked at, or fails the test where the tier is required.
+func Has(t testing.TB, tier Tier, part string) bool {
+	t.Helper()
+	err := check(tier)
+	switch {
+	case err == nil:
+		return true
+	case Required(tier):
+		t.Fatalf("%s needs %q, which is required here, but: %v", part, tier, err)
+	default:
+		tell(t, NotRun, fmt.Sprintf("%s: it needs %q: %v (%s=%s makes this a failure)", part, tier, err, requireVariable, tier))
+	}
+	return false
+}
+
+// Required reports whether it is a failure here when a tier cannot run.
+func Required(tier Tier) bool {
+	return required(tier, os.Getenv(requireVariable), os.Getenv(ciVariable))
+}
+
+// IsNamed reports whether EBB_REQUIRE names the tier.
+func IsNamed(tier Tier) bool { return required(tier, os.Getenv(requireVariable), "") }
 
 func required(tier Tier, require, ci string) bool {
 	if ci == "true" {

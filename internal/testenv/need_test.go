@@ -38,6 +38,7 @@ type recorder struct {
 func (r *recorder) Helper()               {}
 func (r *recorder) Fatalf(string, ...any) { r.failed = true }
 func (r *recorder) Skipf(string, ...any)  { r.skipped = true }
+func (r *recorder) Log(...any)            {}
 
 func TestNeed(t *testing.T) {
 	const impossible Tier = "impossible"

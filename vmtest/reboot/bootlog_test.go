@@ -13,7 +13,6 @@ import (
 	"github.com/ebb-nix/ebb/powercut"
 	"github.com/ebb-nix/ebb/vmtest"
 	"github.com/ebb-nix/ebb/vmtest/files"
-	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // bootStates is how many states of the disk are judged in the short run.
@@ -50,7 +49,7 @@ func TestPowerCutsOfWholeBoot(t *testing.T) {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	states := bootStates
-	if testvm.IsLong(t, "all but "+bootStates+" power cuts of a whole boot") {
+	if testenv.IsLong(t, "all but "+bootStates+" power cuts of a whole boot") {
 		states = "0"
 	}
 	cuts := exec.Command(program, "log", m.Config.Disks[0], m.Config.WriteLog, "-states", states, "-checks", "60", "-cases", os.TempDir())

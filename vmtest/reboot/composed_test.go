@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
 	"github.com/ebb-nix/ebb/vmtest/files"
 	"github.com/ebb-nix/ebb/vmtest/testvm"
@@ -102,7 +103,7 @@ func TestTwoDevices(t *testing.T) {
 
 	disks := m.Config.Disks
 	m.Config.Disks = disks[:1]
-	if testvm.IsLong(t, "the boot without the option degraded, and its emergency shell") {
+	if testenv.IsLong(t, "the boot without the option degraded, and its emergency shell") {
 		m.wantMissingMember()
 	}
 

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
-	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // faults are the ways in which the disk gives EIO. The snapshot commits, then
@@ -38,7 +38,7 @@ func faultsLong() (all []vmtest.Fault) {
 func TestFailingDisk(t *testing.T) {
 	g := newGated(t, standardRoot)
 	list := faults
-	if testvm.IsLong(t, "a fault at each third of 120 writes") {
+	if testenv.IsLong(t, "a fault at each third of 120 writes") {
 		list = faultsLong()
 	}
 	for _, fault := range list {

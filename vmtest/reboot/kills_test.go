@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
-	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // How many times the power is cut: all in all, and on one disk before it is
@@ -69,7 +69,7 @@ type killed struct {
 // then booted twice from cold.
 func TestRandomPowerCuts(t *testing.T) {
 	total, cold := cuts, coldDisks
-	if testvm.IsLong(t, fmt.Sprintf("%d of %d power cuts", cutsLong-cuts, cutsLong)) {
+	if testenv.IsLong(t, fmt.Sprintf("%d of %d power cuts", cutsLong-cuts, cutsLong)) {
 		total, cold = cutsLong, coldDisksLong
 	}
 	k := newKilled(t)

@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/units"
 	"github.com/ebb-nix/ebb/vmtest"
 	"github.com/ebb-nix/ebb/vmtest/files"
-	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // How often a user works and reboots.
@@ -36,7 +36,7 @@ func TestWhatIsListedIsWhatIsLost(t *testing.T) {
 			m := newMachine(t, standardLayout(), append([]vmtest.Mount{fstab}, standardFstab()[1:]...), document(root, basicStores))
 			m.addReporter()
 			rounds := lostRounds
-			if testvm.IsLong(t, fmt.Sprintf("%d of %d reboots", lostRoundsLong-lostRounds, lostRoundsLong)) {
+			if testenv.IsLong(t, fmt.Sprintf("%d of %d reboots", lostRoundsLong-lostRounds, lostRoundsLong)) {
 				rounds = lostRoundsLong
 			}
 			seed := seed(t)

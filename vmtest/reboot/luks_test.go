@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
 	"github.com/ebb-nix/ebb/vmtest/files"
-	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 const (
@@ -93,7 +93,7 @@ func TestLUKSPassphrase(t *testing.T) {
 	m.wantRolledBack(1)
 	m.fill()
 	m.Off()
-	if testvm.IsLong(t, "two minutes until the passphrase comes") {
+	if testenv.IsLong(t, "two minutes until the passphrase comes") {
 		m.Config.Initrd = plain
 		m.Config.Params = []string{"systemd.default_device_timeout_sec=90"} // which is systemd's own
 		m.up(func() string { return m.bootTyping(2 * time.Minute) })
@@ -120,7 +120,7 @@ func (m *machine) bootTyping(patience time.Duration) string {
 // A name that systemd does not know to be behind a passphrase has the ordinary
 // time-out: the machine boots on the old root, and never silently.
 func TestLUKSPassphraseTooLate(t *testing.T) {
-	if !testvm.IsLong(t, "a passphrase that comes too late") {
+	if !testenv.IsLong(t, "a passphrase that comes too late") {
 		t.SkipNow()
 	}
 	m := newMachine(t, encryptedLayout(), fstabOn(mappedDevice), document(standardRoot, basicStores))

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ebb-nix/ebb/vmtest/testvm"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // The retention of a machine that is switched on once a day, and for how many
@@ -22,7 +22,7 @@ const (
 // all the same.
 func TestMonthOfBoots(t *testing.T) {
 	boots := monthBoots
-	if testvm.IsLong(t, fmt.Sprintf("%d of %d daily boots", monthBootsLong-monthBoots, monthBootsLong)) {
+	if testenv.IsLong(t, fmt.Sprintf("%d of %d daily boots", monthBootsLong-monthBoots, monthBootsLong)) {
 		boots = monthBootsLong
 	}
 	g := newGated(t, fmt.Sprintf(

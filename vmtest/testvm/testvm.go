@@ -5,14 +5,15 @@ package testvm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
 )
 
@@ -20,8 +21,6 @@ import (
 const (
 	// enableEnv must be 1 for machines to be booted at all.
 	enableEnv = "EBB_VM"
-	// requireEnv, a list with commas, makes what is missing a failure if it has "vm" or "all".
-	requireEnv = "EBB_REQUIRE"
 	// parallelEnv must be 1 for machines to run beside each other.
 	parallelEnv = "EBB_VM_PARALLEL"
 	// logsEnv is the directory for the files of machines. The default is that for temporary files.
@@ -37,24 +36,24 @@ var prepared = sync.OnceValues(func() (*vmtest.Kit, error) {
 // where they are required.
 func Kit(t testing.TB) *vmtest.Kit {
 	t.Helper()
-	required := slices.ContainsFunc(strings.Split(os.Getenv(requireEnv), ","), func(word string) bool {
-		return word == "vm" || word == "all"
-	})
 	if os.Getenv(enableEnv) != "1" {
-		if required {
-			t.Fatalf("machines are required (%s), but %s=1 is not set", requireEnv, enableEnv)
-		}
-		t.Skipf("NOT RUN: this test boots machines, and %s=1 is not set", enableEnv)
+		skipUnwanted(t)
 	}
 	kit, err := prepared()
-	if err == nil {
-		return kit
+	if err != nil {
+		testenv.Missing(t, testenv.TierVM, err)
 	}
-	if required || os.Getenv("CI") == "true" {
-		t.Fatalf("machines are required: %v", err)
+	return kit
+}
+
+// skipUnwanted ends a test of a run that is not about machines, which is no failure where all that is missing is one.
+func skipUnwanted(t testing.TB) {
+	t.Helper()
+	err := fmt.Errorf("%s=1 is not set, which make test-vm does", enableEnv)
+	if testenv.IsNamed(testenv.TierVM) {
+		testenv.Missing(t, testenv.TierVM, err)
 	}
-	t.Skipf("NOT RUN: %v", err)
-	return nil
+	testenv.Skip(t, testenv.TierVM, err)
 }
 
 // Parallel lets the test run beside others, if machines may run beside each other here. Two with one processor each get
@@ -95,6 +94,7 @@ func cleanUp(t testing.TB, m *vmtest.Machine, dir string) {
 	if err := m.PowerCut(); err != nil {
 		t.Error(err)
 	}
+	switchedOn.add(m)
 	t.Logf("a machine was switched on %d times", m.Boots())
 	if t.Failed() {
 		t.Logf("the machine's disks and logs are in %s", dir)
@@ -233,19 +233,6 @@ func (m *Machine) Restored(s *vmtest.Saved) {
 func (m *Machine) NewDisks() {
 	m.t.Helper()
 	m.check(m.ResetDisks())
-}
-
-// longEnv must be 1 for what takes hours.
-const longEnv = "EBB_LONG"
-
-// IsLong tells whether there is all the time that a test could want. What is left out otherwise it says.
-func IsLong(t testing.TB, leftOut string) bool {
-	t.Helper()
-	if os.Getenv(longEnv) == "1" {
-		return true
-	}
-	t.Logf("LEFT OUT: %s (%s=1, make test-long)", leftOut, longEnv)
-	return false
 }
 
 // Typed types on the console.
