@@ -1,8 +1,11 @@
 package reboot
 
 import (
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/testenv"
@@ -163,16 +166,31 @@ func (m *machine) wantMissingMember() {
 	m.Config.Params, m.known = nil, nil
 }
 
+// labelDelay is how long the link with the label is late.
+const labelDelay = 5 * time.Second
+
 // udev makes the link with the label long after the device is there: nothing
 // goes on without it.
 func TestLateLabel(t *testing.T) {
 	m := newMachine(t, planted(standardLayout()), standardFstab(), document(standardRoot, basicStores))
 	m.Config.Initrd = append(m.Config.Initrd, files.Text("etc/udev/rules.d/59-late.rules",
-		`SUBSYSTEM=="block", KERNEL=="vda2", PROGRAM="/bin/sleep 5"`+"\n"))
+		fmt.Sprintf(`SUBSYSTEM=="block", KERNEL=="vda2", PROGRAM="/bin/sleep %v"`+"\n", labelDelay.Seconds())))
 	m.up(m.Boot)
 	m.wantRolledBack(1)
-	if r := m.Run("systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", `dev-disk-by\x2dlabel-nixos.device`); r == "0" {
-		t.Error("the device was not waited for")
+	// The disk itself has no rule that keeps it waiting.
+	if late := m.activeSince(`dev-disk-by\x2dlabel-nixos.device`) - m.activeSince("dev-vda.device"); late < labelDelay-time.Second {
+		t.Errorf("the label came %v after the disk: this test has shown nothing", late)
 	}
 	m.Cut()
+}
+
+// activeSince is when a unit became active, since the kernel began.
+func (m *machine) activeSince(unit string) time.Duration {
+	m.t.Helper()
+	text := m.Run("systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", unit)
+	microseconds, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || microseconds == 0 {
+		m.t.Fatalf("%s is active since %q", unit, text)
+	}
+	return time.Duration(microseconds) * time.Microsecond
 }
