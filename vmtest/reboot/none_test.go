@@ -70,9 +70,14 @@ func (m *machine) wantVerified() {
 		for unit, text := range install.DropIns(c, nil) {
 			fmt.Fprintf(&script, "mkdir %s.d; cat > %s.d/ebb.conf <<'END'\n%sEND\n", unit, unit, text)
 		}
-		// The manual page is not in the machine. All else counts, warnings too.
-		m.want("", "sh", "-euc", script.String()+"systemd-analyze verify --man=no ./*.service 2>&1")
+		// Warnings count, too, and pages of the manual that are named and not there.
+		m.want("", "sh", "-euc", script.String()+"systemd-analyze verify ./*.service ./*.timer 2>&1")
 	}
-	m.Shell(`cd /run/verify; printf '[Service]\nExecStart=/no/such/program\n' > bad.service
-		if systemd-analyze verify --man=no ./bad.service; then echo "it judges nothing"; exit 1; fi`)
+	m.Shell(`cd /run/verify
+		printf '[Service]\nExecStart=/no/such/program\n' > bad.service
+		printf '[Unit]\nDocumentation=man:no-such-page(8)\n[Service]\nExecStart=/bin/true\n' > undocumented.service
+		printf '[Timer]\nOnBootSec=never\nUnit=ebb-prune.service\n' > bad.timer
+		for bad in bad.service undocumented.service bad.timer; do
+			test -n "$(systemd-analyze verify ./$bad 2>&1)" || { echo "$bad is fine with it: it judges nothing"; exit 1; }
+		done`)
 }
