@@ -51,12 +51,6 @@ func Missing(t testing.TB, tier Tier, err error) {
 		t.Fatalf("this test needs %q, which is required here, but: %v", tier, err)
 		return
 	}
-	Skip(t, tier, err)
-}
-
-// Skip ends a test that is not wanted in this run, whatever is required.
-func Skip(t testing.TB, tier Tier, err error) {
-	t.Helper()
 	text := fmt.Sprintf("this test needs %q: %v (%s=%s makes this a failure)", tier, err, requireVariable, tier)
 	if err := Tell(NotRun, text); err != nil {
 		t.Errorf("%s: %v", toldVariable, err)

@@ -56,6 +56,7 @@ func TestNeed(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Setenv(requireVariable, test.require)
 			t.Setenv(ciVariable, test.ci)
+			t.Setenv(toldVariable, "")
 			record := &recorder{TB: t}
 			Need(record, impossible)
 			if record.skipped != test.skipped || record.failed != test.failed {
