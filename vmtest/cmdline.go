@@ -18,6 +18,11 @@ const defaultCPUs = 2
 
 const defaultMemoryMB = 1024
 
+// diskName is what QEMU calls a disk, firstDisk the name of the first.
+func diskName(i int) string { return fmt.Sprintf("disk%d", i) }
+
+const firstDisk = "disk0"
+
 // commandLine is what QEMU is started with.
 type commandLine struct {
 	accel                   string
@@ -51,7 +56,7 @@ func (c commandLine) args() []string {
 		a = append(a, "-device", "virtio-scsi-pci")
 	}
 	for i, disk := range c.disks {
-		id := fmt.Sprintf("disk%d", i)
+		id := diskName(i)
 		a = append(
 			a, "-drive", "if=none,id="+id+",cache=writeback"+c.drive(i, escape(disk)),
 			"-device", c.bus.device()+",drive="+id+",serial="+id,

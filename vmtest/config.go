@@ -42,6 +42,8 @@ func fstab(mounts []Mount) string {
 type Config struct {
 	// MemoryMB of the machine, 1024 when zero.
 	MemoryMB int
+	// CPUs of the machine, as many as VMTEST_CPUS says when zero.
+	CPUs int
 	// Disks are raw images, as Kit.Disk returns them. The machine writes to an overlay of each, which is kept while the
 	// machine lives: an image that is taken out and put back later has the contents that it had.
 	Disks []string

@@ -1,6 +1,7 @@
 package vmtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func (m *Machine) start(ctx context.Context, dir, initrd, state string) error {
 		memory = defaultMemoryMB
 	}
 	vm, err := start(m.kit.tools, commandLine{
-		accel: m.kit.accel, memoryMB: memory, cpus: m.kit.cpus, kernel: m.kit.vmlinux, initrd: initrd, disks: m.Overlays(),
+		accel: m.kit.accel, memoryMB: memory, cpus: cmp.Or(m.Config.CPUs, m.kit.cpus), kernel: m.kit.vmlinux, initrd: initrd, disks: m.Overlays(),
 		disksRaw: m.Config.RawDisks, disksReadOnly: m.Config.DisksReadOnly, bus: m.Config.Bus,
 		fault: m.Config.Fault, writeLog: m.Config.WriteLog,
 		cmdline: kernelParams(m.kit.closure, append(counterParams(), m.Config.Params...)), clock: m.Config.Clock, incoming: state,

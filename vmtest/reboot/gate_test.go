@@ -54,13 +54,20 @@ const manyFiles = 100
 // newGated boots a machine to the gate and saves it there. Root is the member
 // of its config.
 func newGated(t *testing.T, root string) *gated {
+	t.Helper()
+	return newGatedOn(t, root, 0)
+}
+
+// newGatedOn is newGated with so many processors.
+func newGatedOn(t *testing.T, root string, processors int) *gated {
+	t.Helper()
 	layout := planted(standardLayout())
 	layout.Bare, layout.Size = true, 512<<20
 	for i := range manyFiles {
 		layout.Files = append(layout.Files, files.Text(fmt.Sprintf("@/opt/x/%03d", i), fileText(i)))
 	}
 	g := &gated{machine: newMachine(t, layout, standardFstab(), document(root, basicStores))}
-	g.Config.MemoryMB, g.Config.RawDisks = 512, true
+	g.Config.MemoryMB, g.Config.CPUs, g.Config.RawDisks = 512, processors, true
 	plain := g.Config.Initrd
 	g.Config.Initrd = slices.Concat(plain,
 		vmtest.Unit("gate.service", gateUnit, "initrd.target.wants"),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
+	"github.com/ebb-nix/ebb/vmtest/testvm"
 )
 
 // How many times the power is cut: all in all, and on one disk before it is
@@ -21,9 +22,21 @@ const (
 	cuts     = 200
 	cutsLong = 2000
 	cutsDisk = 20
-	// coldDisks of the disks that were judged are booted twice from cold as well.
-	coldDisks     = 1
+	// coldDisks of the disks are booted twice from cold right after a cut, before
+	// anything else has recovered them.
+	coldDisks     = 2
 	coldDisksLong = 20
+)
+
+// cutMachines run beside each other, with one processor each: two that have one
+// get more done than one that has two.
+const cutMachines = 2
+
+// leastShare of the cuts have to fall on either side of the commit that ends a
+// rollback, if there are so many that it is no chance.
+const (
+	leastShare = 0.2
+	shareCuts  = 40
 )
 
 // Environment variables: the seed of another run, and another number of cuts.
@@ -32,95 +45,163 @@ const (
 	cutsEnv = "EBB_CUTS"
 )
 
-// phase is a part of a run, from one line on the console to that which the next
-// phase begins with.
+// phase is a part of a run, up to that which the next phase begins with.
 type phase struct {
 	name   string
-	from   *regexp.Regexp
-	weight int           // of all cuts
-	took   time.Duration // without a cut
-	cuts   int           // so far
+	from   *regexp.Regexp // a line on the console; nil: the first request to the disk
+	weight int            // of all cuts
+	took   time.Duration  // without a cut
+	cuts   int            // so far
 }
 
-// newPhases are the parts of a run. What ebb does is cut most.
+// newPhases are the parts of a run. What ebb does is cut most. Its rollback is
+// what it asks of the disk: systemd and the start of the process, before that,
+// take several times as long.
 func newPhases() []phase {
 	return []phase{
-		{name: "rollback", from: regexp.MustCompile(`Starting .*ebb-rollback\.service`), weight: 6},
-		{name: "mounts of systemd", from: regexp.MustCompile(`Finished .*ebb-rollback\.service`), weight: 1},
+		{name: "rollback", weight: 6},
+		{name: "mounts of systemd", from: rollbackDone, weight: 1},
 		{name: "entries", from: regexp.MustCompile(`Starting .*ebb-mount\.service`), weight: 2},
 		{name: "writes to the new root", from: regexp.MustCompile(`Finished .*ebb-mount\.service`), weight: 1},
 	}
 }
+
+var rollbackDone = regexp.MustCompile(`Finished .*ebb-rollback\.service`)
 
 // killed is a machine that is switched off at random moments.
 type killed struct {
 	*gated
 	phases []phase
 	rand   *rand.Rand
+	looks  bool // at the disk, after each cut
 	// Of the cuts, how many came before the commit that ends a rollback. The
 	// archive had so many roots after the last one.
-	before, archived int
+	total, before, archived int
 }
 
 // A real initrd is killed at random moments of the rollback, of bringing the
 // entries in, and of the first writes to the new root, over and over on one
 // disk, so that recoveries are killed, too. After each cut there is a root that
-// is whole; after some, all that was ever written is looked for; some disks are
-// then booted twice from cold.
+// is whole; some disks are then booted twice from cold; of each, at the end, all
+// that was ever written is looked for.
 func TestRandomPowerCuts(t *testing.T) {
 	total, cold := cuts, coldDisks
 	if testenv.IsLong(t, fmt.Sprintf("%d of %d power cuts", cutsLong-cuts, cutsLong)) {
 		total, cold = cutsLong, coldDisksLong
 	}
-	k := newKilled(t)
 	if n := number(t, cutsEnv); n > 0 {
 		total = int(n)
 	}
-	disks := max(1, total/cutsDisk)
-	cold = min(cold, disks)
-	begin := time.Now()
+	disks := max(1, total/cutsDisk/cutMachines)
+	begin, seed := time.Now(), seed(t)
+	machines := make([]*killed, cutMachines)
+	t.Run("machine", func(t *testing.T) {
+		for i := range machines {
+			t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+				testvm.Beside(t)
+				machines[i] = newKilled(t, seed+uint64(i))
+				machines[i].cutDisks(disks, min(disks, cold/cutMachines))
+			})
+		}
+	})
+	if !t.Failed() {
+		judgeMoments(t, machines, time.Since(begin))
+	}
+}
+
+// cutDisks cuts the power on so many disks.
+func (k *killed) cutDisks(disks, cold int) {
+	k.t.Helper()
 	for disk := range disks {
 		k.newDisk()
 		k.archived = 0
-		for range cutsDisk {
-			k.cutSomewhere()
+		for range cutsDisk - 1 {
+			k.cutSomewhere(k.choose())
 		}
-		k.judge()
-		if disk%(disks/cold) == 0 {
+		k.cutSomewhere(&k.phases[0])
+		if disk < cold {
 			k.bootCold()
 		}
-		if t.Failed() {
-			t.Fatalf("on disk %d", disk)
+		k.judge()
+		if k.t.Failed() {
+			k.t.Fatalf("on disk %d", disk)
 		}
 	}
-	for _, p := range k.phases {
-		t.Logf("%4d power cuts in the %v of: %s", p.cuts, p.took, p.name)
+}
+
+// judgeMoments tells when the power was cut, and demands cuts on both sides of
+// the commit that ends a rollback.
+func judgeMoments(t *testing.T, machines []*killed, took time.Duration) {
+	t.Helper()
+	total, before := 0, 0
+	for _, k := range machines {
+		for _, p := range k.phases {
+			t.Logf("%4d power cuts in the %v of: %s", p.cuts, p.took, p.name)
+		}
+		total, before = total+k.total, before+k.before
 	}
-	t.Logf("%d power cuts, %d before the commit of the rollback, %d disks judged; with all that, %.1f s for each cut",
-		disks*cutsDisk, k.before, disks, time.Since(begin).Seconds()/float64(disks*cutsDisk))
+	t.Logf("%d power cuts, %d before the commit of the rollback; with all that was looked at, %.1f s for each cut",
+		total, before, took.Seconds()/float64(total))
+	least := int(leastShare * float64(total))
+	if machines[0].looks && total >= shareCuts && (before < least || total-before < least) {
+		t.Errorf("fewer than %d cuts fell before that commit, or fewer than %d after it: this test has shown too little", least, least)
+	}
 }
 
 // newKilled makes the machine and measures how long its phases take.
-func newKilled(t *testing.T) *killed {
-	seed := number(t, seedEnv)
-	if seed == 0 {
-		seed = uint64(time.Now().UnixNano())
-	}
-	t.Logf("%s=%d repeats the choice of moments", seedEnv, seed)
-	k := &killed{gated: newGated(t, standardRoot), phases: newPhases(), rand: rand.New(rand.NewPCG(seed, 0))}
+func newKilled(t *testing.T, seed uint64) *killed {
+	k := &killed{gated: newGatedOn(t, standardRoot, 1), phases: newPhases(), rand: rand.New(rand.NewPCG(seed, 0))}
+	k.looks = testenv.Has(t, testenv.TierRoot, "a look at the disk after each power cut")
 	k.run()
+	k.phases[0].took = k.measureRollback()
 	start := time.Now()
-	for i := range k.phases {
-		k.WaitFor(vmtest.Console(k.phases[i].from.String()))
+	for i := range k.phases[1:] {
+		k.waitPhase(&k.phases[i+1])
 		if i > 0 {
-			k.phases[i-1].took = time.Since(start)
-			start = time.Now()
+			k.phases[i].took = time.Since(start)
 		}
+		start = time.Now()
 	}
 	k.WaitFor(k.isSafe())
 	k.phases[len(k.phases)-1].took = time.Since(start)
 	k.cut()
 	return k
+}
+
+// requestPoll is the time between two looks at what the disk was asked for.
+const requestPoll = time.Millisecond
+
+// measureRollback returns how long it takes from the first request to the disk
+// to the last one of the rollback that changes something.
+func (k *killed) measureRollback() time.Duration {
+	k.t.Helper()
+	k.waitPhase(&k.phases[0])
+	start := time.Now()
+	var took time.Duration
+	for last := k.Requests(); !rollbackDone.MatchString(k.ConsoleText()); time.Sleep(requestPoll) {
+		now := k.Requests()
+		if now.Writes != last.Writes || now.Flushes != last.Flushes {
+			took = time.Since(start)
+		}
+		last = now
+	}
+	if took == 0 {
+		k.t.Fatal("the rollback has written nothing")
+	}
+	return took
+}
+
+// waitPhase returns when a phase begins. Behind the gate nobody asks the disk
+// for anything before ebb does.
+func (k *killed) waitPhase(p *phase) {
+	k.t.Helper()
+	if p.from != nil {
+		k.WaitFor(vmtest.Console(p.from.String()))
+		return
+	}
+	for k.Requests().Reads == 0 {
+		time.Sleep(requestPoll)
+	}
 }
 
 // number reads an environment variable, 0 when it is not set.
@@ -137,17 +218,17 @@ func number(t *testing.T, name string) uint64 {
 	return n
 }
 
-// cutSomewhere goes on from the gate and cuts the power in some phase, now and
-// then a little late, and looks at what that has left.
-func (k *killed) cutSomewhere() {
+// cutSomewhere goes on from the gate and cuts the power in a phase, now and then
+// a little late, and looks at what that has left.
+func (k *killed) cutSomewhere(p *phase) {
 	k.t.Helper()
-	p := k.choose()
 	k.run()
-	k.WaitFor(vmtest.Console(p.from.String()))
+	k.waitPhase(p)
 	time.Sleep(time.Duration(k.rand.Int64N(int64(p.took)*9/8 + 1)))
 	k.cut()
 	p.cuts++
-	if os.Geteuid() == 0 {
+	k.total++
+	if k.looks {
 		k.look()
 	}
 }
@@ -200,17 +281,18 @@ func (k *killed) look() {
 	k.archived = archived
 }
 
-// bootCold boots the disk as any machine would, twice.
+// bootCold boots the disk as any machine would, twice, with no run from the gate
+// between that and the last cut.
 func (k *killed) bootCold() {
 	k.t.Helper()
 	k.up(k.Boot)
 	k.wantLiveRoot()
 	k.wantGone("/token", "/marker")
 	k.want("data", "cat", "/srv/data/file")
-	k.Shell("echo cold > /marker")
+	k.Shell("echo cold > /cold")
 	k.up(k.Reboot)
 	k.wantLiveRoot()
-	k.wantGone("/marker")
+	k.wantGone("/cold")
 	k.Run("btrfs", "scrub", "start", "-B", "/")
 	k.Off()
 }

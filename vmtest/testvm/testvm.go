@@ -65,6 +65,15 @@ func Parallel(t *testing.T) {
 	}
 }
 
+// Beside lets a subtest with a machine run beside others of its test, which Parallel leaves to whoever has started the
+// run. A test must not be told twice.
+func Beside(t *testing.T) {
+	t.Helper()
+	if os.Getenv(parallelEnv) != "1" {
+		t.Parallel()
+	}
+}
+
 // Machine is a vmtest.Machine whose troubles end the test.
 type Machine struct {
 	*vmtest.Machine
@@ -227,6 +236,14 @@ func (m *Machine) Saved() *vmtest.Saved {
 func (m *Machine) Restored(s *vmtest.Saved) {
 	m.t.Helper()
 	m.check(m.Restore(m.t.Context(), s))
+}
+
+// Requests are those of the first disk since the machine was switched on.
+func (m *Machine) Requests() vmtest.Requests {
+	m.t.Helper()
+	r, err := m.Machine.Requests()
+	m.check(err)
+	return r
 }
 
 // NewDisks throws away all that the machine has written.
