@@ -48,10 +48,14 @@ func (r *Remover) Prune(verdicts []Verdict, keep config.Keep) (*Report, error) {
 
 // delete deletes one archived root.
 func (r *Remover) delete(number uint64, report *Report) (ids []uint64, err error) {
-	if err := r.Trash(number, false); err != nil {
-		return nil, err
+	ids, err = r.trash(number, false)
+	if err != nil {
+		return ids, err
 	}
 	report.Deleted = append(report.Deleted, number)
+	if len(ids) > 0 {
+		return ids, nil // there was no room for the trash
+	}
 	trash, err := r.openTrash(false)
 	if err != nil {
 		return nil, err

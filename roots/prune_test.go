@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -102,7 +103,7 @@ func TestPruneSwapFile(t *testing.T) {
 }
 
 // Not a byte is left on the disk, neither for data nor for names: a prune needs
-// none to make room.
+// none to make room, not even for a name in the trash.
 func TestPruneFullDisk(t *testing.T) {
 	t.Parallel() // most of it is waiting for the cleaner of the kernel
 	d := newDisk(t)
@@ -122,9 +123,26 @@ func TestPruneFullDisk(t *testing.T) {
 		}
 		t.Fatal("the disk does not fill")
 	}
+	// What lies inline, in the metadata, is written only while there is space for data.
+	room := d.Path("@/room")
+	if err := os.WriteFile(room, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	fill("large", 16<<20)
 	fill("block", 64<<10)
-	fill("small", 1500) // inline, in the metadata
+	if err := errors.Join(os.Remove(room), btrfs.Sync(d.Open("."))); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // what was written in between makes a little more
+		fill("small"+strings.Repeat("-", 200), 1500)
+		fill("name"+strings.Repeat("-", 200), 0)
+		if err := btrfs.Sync(d.Open(".")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(d.Path("@roots/new"), 0o700); !errors.Is(err, unix.ENOSPC) {
+		t.Fatalf("a directory on a disk that is full: %v", err)
+	}
 	gone := d.info("@roots/000001/root").ID
 	d.setReadOnly("@roots/000001/root", true)
 	if err := os.WriteFile(d.Path("@/new"), make([]byte, 16<<10), 0o600); err == nil {

@@ -103,22 +103,42 @@ func (r *Remover) Close() { unix.Close(r.archive) }
 // be deletable. The move becomes durable with the next commit. Of a damaged
 // one, whose meta.json cannot be read, only the names of the subvolumes tell
 // that they are ebb's: that is for a person to decide, and to ask for.
+//
+// Where there is no room for the move it is deleted at once, see [Remover.trash].
 func (r *Remover) Trash(number uint64, damaged bool) error {
+	_, err := r.trash(number, damaged)
+	return err
+}
+
+// trash is Trash, and returns the ids of the subvolumes that it has deleted. On a
+// file system that is full nothing can be made nor renamed, while for deletions
+// the kernel has a reserve (the global block reserve of btrfs): what is to make
+// room must not fail for want of it. Worst case of a kill then: an archived root
+// without some of its subvolumes, or with none, which another deletion takes away.
+func (r *Remover) trash(number uint64, damaged bool) (deleted []uint64, err error) {
 	dir, err := openRoot(r.archive, number)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unix.Close(dir)
-	where := path.Join(r.name, archive.DirectoryName(number))
+	entry := archive.DirectoryName(number)
+	where := path.Join(r.name, entry)
 	if _, err := r.prove(dir, where, damaged); err != nil {
-		return err
+		return nil, err
 	}
+	err = r.moveToTrash(entry, where)
+	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return r.removeFrom(r.archive, entry, where, damaged)
+	}
+	return nil, err
+}
+
+func (r *Remover) moveToTrash(entry, where string) error {
 	trash, err := r.openTrash(true)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(trash)
-	entry := archive.DirectoryName(number)
 	r.Announce("moving %q to %q", where, path.Join(r.name, archive.Trash, entry))
 	return sys.RenameNoReplace(r.archive, entry, trash, entry)
 }
@@ -163,12 +183,17 @@ func (r *Remover) removeTrashed(trash int, name string) (ids []uint64, err error
 	if _, ok := archive.ParseDirectoryName(name); !ok {
 		return nil, &RefusedError{where, "it was not put there by ebb"}
 	}
-	dir, err := sys.OpenComponent(trash, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	return r.removeFrom(trash, name, where, true)
+}
+
+// removeFrom deletes the directory of an archived root, name in parent.
+func (r *Remover) removeFrom(parent int, name, where string, damaged bool) (ids []uint64, err error) {
+	dir, err := sys.OpenComponent(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(dir)
-	order, err := r.prove(dir, where, true)
+	order, err := r.prove(dir, where, damaged)
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +208,7 @@ func (r *Remover) removeTrashed(trash int, name string) (ids []uint64, err error
 			return ids, err
 		}
 	}
-	return ids, sys.Remove(trash, name)
+	return ids, sys.Remove(parent, name)
 }
 
 // ownFiles are the files that ebb makes beside the subvolumes. What tells

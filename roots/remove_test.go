@@ -46,6 +46,28 @@ func TestDelete(t *testing.T) {
 	}
 }
 
+// What a removal leaves that had no room for the trash, and was killed: it is
+// an archived root without its subvolume, and is taken away as any other.
+func TestDeleteWhatIsEmpty(t *testing.T) {
+	d := newDisk(t)
+	d.archive(1)
+	d.setReadOnly("@roots/000001/root", false)
+	if err := btrfs.DeleteByName(d.Open("@roots/000001"), "root"); err != nil {
+		t.Fatal(err)
+	}
+	r := d.open()
+	defer r.Close()
+	if err := r.Trash(1, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.EmptyTrash(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Lstat(d.Path("@roots/000001")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
 // A removal that was cut off anywhere is finished by the next.
 func TestEmptyTrashGoesOn(t *testing.T) {
 	d := newDisk(t)
