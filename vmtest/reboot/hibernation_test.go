@@ -59,6 +59,11 @@ func TestHibernation(t *testing.T) {
 	pending := troubleOf{
 		reason: "a hibernation image is pending on " + swapDevice, hint: "nothing was mounted: reboot with resume= to resume the machine",
 		state: initrd.StateRefused, unit: "ebb-rollback.service",
+		shell: []answer{
+			{"plan", 1, []string{"a hibernation image is pending", "resume="}},
+			{"rollback --dry-run", 1, []string{"a hibernation image is pending", "resume="}},
+			{"doctor", 1, []string{"a hibernation image is pending", "resume="}},
+		},
 	}
 	untouched := m.diskSum()
 	m.configure(document(rootWith(config.Emergency, realDevice), basicStores))

@@ -36,6 +36,28 @@ type troubleOf struct {
 	hint   string       // what to do
 	state  initrd.State // of the rollback
 	unit   string       // whose journal has it
+	shell  []answer     // in the emergency shell
+}
+
+// answer is what a command says: its exit status, and words that are in it.
+type answer struct {
+	command string
+	status  int
+	words   []string
+}
+
+// inEveryShell are the answers of what nothing can be wrong with. Every command
+// that a person would try is asked in every emergency shell, whether a test knows
+// its answer or not: it says something, and does not break.
+var inEveryShell = []answer{
+	{"version", 0, []string{"ebb test"}},
+	{"status", 1, nil},
+	{"doctor", 1, nil},
+	{"plan", -1, nil},
+	{"roots", -1, nil},
+	{"rollback --dry-run", -1, nil},
+	{"check", -1, nil},
+	{"sync --dry-run", -1, nil},
 }
 
 // plantedMachine is a machine with a mark on its root.
@@ -98,17 +120,34 @@ func (m *machine) wantTold(w troubleOf) {
 // with its exit status, too.
 func (m *machine) wantShell(w troubleOf) {
 	m.t.Helper()
-	for _, command := range []string{"status", "plan", "roots", "check"} {
-		r := m.Try("ebb", command)
-		text := r.Stdout + r.Stderr
-		m.t.Logf("ebb %s: status %d\n%s", command, r.Status, text)
-		if strings.Contains(text, "panic") || strings.Contains(text, "bug in ebb") || strings.TrimSpace(text) == "" {
-			m.t.Errorf("ebb %s: status %d\n%s", command, r.Status, text)
+	// The last answer for a command is the one that counts.
+	answers := map[string]answer{}
+	for _, a := range append(append(inEveryShell, answer{"status", 1, []string{w.reason, w.hint}}), w.shell...) {
+		answers[a.command] = a
+	}
+	for _, a := range answers {
+		m.wantAnswer(a)
+	}
+}
+
+// wantAnswer asks ebb. A status of -1 is any that ebb ends with by itself.
+func (m *machine) wantAnswer(a answer) {
+	m.t.Helper()
+	r := m.Try("sh", "-c", "ebb "+a.command)
+	text := r.Stdout + r.Stderr
+	m.t.Logf("ebb %s: status %d\n%s", a.command, r.Status, text)
+	if a.status >= 0 && r.Status != a.status || r.Status > 2 || strings.TrimSpace(text) == "" {
+		m.t.Errorf("ebb %s: status %d, want %d", a.command, r.Status, a.status)
+	}
+	for _, word := range []string{"panic", "bug in ebb"} {
+		if strings.Contains(text, word) {
+			m.t.Errorf("ebb %s: %s", a.command, word)
 		}
 	}
-	r := m.Try("ebb", "status")
-	if text := r.Stdout + r.Stderr; r.Status == 0 || !strings.Contains(text, w.reason) || !strings.Contains(text, w.hint) {
-		m.t.Errorf("ebb status: status %d\n%s\nwant %q and %q", r.Status, text, w.reason, w.hint)
+	for _, word := range a.words {
+		if !strings.Contains(text, word) {
+			m.t.Errorf("ebb %s does not say %q", a.command, word)
+		}
 	}
 }
 
@@ -127,12 +166,42 @@ func (m *machine) wantMended(number int) {
 	m.Cut()
 }
 
+// damaged are the answers where the config cannot be read: the place, the reason,
+// and what to do.
+func damaged(place string) []answer {
+	both := []string{place, "ebb check"}
+	return []answer{
+		{"status", 2, both},
+		{"plan", 2, both},
+		{"roots", 2, both},
+		{"rollback --dry-run", 2, both},
+		{"sync --dry-run", 2, both},
+		{"check", 2, []string{place}},
+		{"doctor", 1, []string{"/etc/ebb/config.json: " + place, "an earlier generation of the system"}},
+	}
+}
+
+// deviceless are the answers where the device is not there. Others that are, as
+// far as there are any, have a name in found.
+func deviceless(device, found string) []answer {
+	lookedFor := []string{"look for device " + device, "ls /dev/disk/by-*"}
+	return []answer{
+		{"check", 0, []string{"is valid"}},
+		{"plan", 1, append(lookedFor, "ebb doctor")},
+		{"roots", 1, lookedFor},
+		{"rollback --dry-run", 1, lookedFor},
+		{"sync --dry-run", 1, []string{"/etc/machine-id", "/persist"}},
+		{"doctor", 1, []string{"the root's device " + device + " is not there", found}},
+	}
+}
+
 // A config that cannot be read, on a machine whose units were made for a good
 // one.
 func TestDamagedConfig(t *testing.T) {
 	m := plantedMachine(t, standardLayout())
 	m.known = append([]string{"machine-id", "ebb-sync.service", "ebb: copy changed files back", "ebb-mount.service", "ebb: bring the persistent paths"}, failedUnits...)
 	w := troubleOf{reason: `root.kind: "btr": not one of`, hint: "ebb check", state: initrd.StateFailed, unit: "ebb-rollback.service"}
+	w.shell = damaged(w.reason)
 	for _, policy := range []config.OnFailure{config.Continue, config.Emergency} {
 		good := document(rootWith(policy, realDevice), basicStores)
 		parsed, err := config.Parse([]byte(good))
@@ -156,6 +225,7 @@ func TestMissingDevice(t *testing.T) {
 	m.known = append([]string{"machine-id", "disk-by\\x2dlabel-gone", "/dev/disk/by-label/gone"}, failedUnits...)
 	w := troubleOf{
 		reason: "the device " + goneDevice + " did not appear", hint: "ls /dev/disk/by-*", state: initrd.StateRefused, unit: "ebb-failure.service",
+		shell: deviceless(goneDevice, `label "nixos", uuid`),
 	}
 	soon := files.Text(`etc/systemd/system/dev-disk-by\x2dlabel-gone.device.d/soon.conf`, "[Unit]\nJobRunningTimeoutSec=3s\n")
 	m.configure(document(rootWith(config.Continue, goneDevice), basicStores))
@@ -174,6 +244,7 @@ func TestMissingDevice(t *testing.T) {
 	m.Config.Disks = nil
 	m.configure(document(standardRoot, basicStores))
 	w.reason = "the device " + realDevice + " did not appear"
+	w.shell = deviceless(realDevice, "no disk with a btrfs is here")
 	m.wantEmergency(w)
 	m.Config.Disks, m.Config.Params = disks, nil
 	m.wantMended(1)
