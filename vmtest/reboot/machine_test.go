@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +30,9 @@ type machine struct {
 	// known are warnings and failures that a test makes on purpose: lines of
 	// the journal that hold one of them are passed over.
 	known []string
+	// The last boot came up, and was not cut off: with so much known it was.
+	isUp        bool
+	knownBefore []string
 }
 
 // buildDir is where buildOnce makes the binary for all tests of this run.
@@ -116,8 +121,13 @@ func (m *machine) configureAs(document string, parsed *config.Config) {
 // boot of every test.
 func (m *machine) up(boot func() string) {
 	m.t.Helper()
+	wasUp, knownBefore := m.isUp, m.knownBefore
 	state := boot()
+	m.isUp, m.knownBefore = true, m.known
 	m.checkJournal()
+	if wasUp {
+		m.checkShutdown(knownBefore)
+	}
 	if failed := m.Run("systemctl", "--failed", "--plain", "--no-legend"); m.isNew(failed) {
 		m.t.Errorf("failed units:\n%s", failed)
 	}
@@ -142,6 +152,33 @@ func (m *machine) checkJournal() {
 			if strings.Contains(line, word) && m.isNew(line) {
 				m.t.Errorf("in the journal: %s", strings.TrimSpace(line))
 			}
+		}
+	}
+}
+
+// Cut cuts the power: the journal of this boot has no end.
+func (m *machine) Cut() {
+	m.t.Helper()
+	m.isUp = false
+	m.Machine.Cut()
+}
+
+// atShutdown is what no journal has in it of a machine that went down in order.
+const atShutdown = "Failed unmounting|Failed to unmount|target is busy|Failed deactivating|ebb-.*Failed with result|ebb-.*timed out"
+
+// nixAtShutdown is in the lines about what is mounted on /nix, from which systemd
+// runs: see TestShutdownAndOptions, which knows when they are to be expected.
+var nixAtShutdown = regexp.MustCompile(`/nix\b|\bnix\.mount`)
+
+// checkShutdown looks at the end of the boot before, in which so much was known.
+// Where the journal is not kept there is nothing to look at.
+func (m *machine) checkShutdown(known []string) {
+	m.t.Helper()
+	lines := m.Run("sh", "-c", "journalctl --boot=-1 --no-pager --no-hostname --output=short-monotonic | grep -E '"+atShutdown+"'; true")
+	for line := range strings.Lines(lines) {
+		isKnown := slices.ContainsFunc(known, func(word string) bool { return strings.Contains(line, word) })
+		if m.isNew(line) && !isKnown && !nixAtShutdown.MatchString(line) {
+			m.t.Errorf("when the machine went down before: %s", strings.TrimSpace(line))
 		}
 	}
 }
