@@ -159,6 +159,9 @@ func (m *machine) wantMissingMember() {
 	if doctor.Status != 1 || !strings.Contains(doctor.Stdout, "has 2 devices, of which 1 are not here") || command == "" {
 		m.t.Fatalf("ebb doctor: status %d\n%s%s", doctor.Status, doctor.Stdout, doctor.Stderr)
 	}
+	if typed := fromPage(m.t, 3, "mount -o degraded"); strings.TrimSpace(command) != typed {
+		m.t.Errorf("ebb doctor says to type\n%swhich the page has as\n%s", command, typed)
+	}
 	m.Shell(strings.Replace(command, "systemctl", "systemctl --no-block", 1))
 	m.WaitFor(vmtest.SystemUp())
 	m.want("old", "cat", "/marker")

@@ -36,15 +36,19 @@ func TestReadOnlyDisk(t *testing.T) {
 
 // A file system without room for data is no trouble for a rollback, which
 // writes none, and the fresh root does not need any to boot on. The old root
-// with what fills the disk is in the archive, until that is pruned: the retention
-// lets go of it for the sake of the space, young as it is.
+// with what fills the disk is in the archive. Without room for metadata either the
+// rollback fails, the machine boots on the root that it has, and what to type
+// helps. The retention lets go of a root for the sake of the space, young as it
+// is, and of the newest one a person.
 func TestFullFilesystem(t *testing.T) {
 	layout := standardLayout()
 	layout.Size = 768 << 20
 	const root = `{"kind": "btrfs", "device": "/dev/disk/by-label/nixos", "keep": {"count": 1, "days": 1000, "min_free_percent": 20}}`
-	m := newMachine(t, layout, standardFstab(), document(root, basicStores))
+	// As NixOS can have it (system.etc.overlay): what writes /etc at each boot needs no room for it.
+	fstab := append(standardFstab(), vmtest.Mount{What: "tmpfs", Where: "/etc", Type: "tmpfs", Options: "mode=0755"})
+	m := newMachine(t, layout, fstab, document(root, basicStores))
 	m.up(m.Boot)
-	m.Shell("echo data > /srv/data/file")
+	m.Shell("echo data > /srv/data/file; head -c 64M /dev/zero > /srv/data/room")
 	m.Shell(`echo old > /marker
 		if head -c 2G /dev/zero > /fill; then exit 1; fi
 		sync
@@ -60,17 +64,44 @@ func TestFullFilesystem(t *testing.T) {
 	if r := m.Try("sh", "-c", "head -c 64M /dev/zero > /fill"); r.Status == 0 {
 		t.Error("the file system is not full: this test has shown nothing")
 	}
-	m.up(m.Reboot)
-	m.wantArchive("[3 2 1]")
-	m.Run("ebb", "prune", "--wait")
-	m.wantArchive("[3]")
-	m.Shell("head -c 64M /dev/zero > /fill; sync")
+
+	t.Logf("%s files are in the way", m.Run("bash", "-euc", fillMetadata))
+	m.Off()
+	m.known = append(m.known, failedUnits...)
+	m.wantOldRoot(troubleOf{reason: "no space left", hint: "ebb prune", state: initrd.StateFailed, unit: "ebb-rollback.service"})
+	m.wantArchive("[2 1]")
+	if plan := m.Shell(fromPage(t, 8, "ebb prune --dry-run")); !strings.Contains(plan, "goes, as long as space is short") {
+		t.Errorf("ebb prune --dry-run:\n%s", plan)
+	}
+	m.wantArchive("[2 1]")
+	m.Shell(fromPage(t, 8, "ebb prune --wait"))
+	m.wantArchive("[2]")
+	m.Shell(fromPage(t, 8, "ebb roots delete", "3 4", "2 --yes"))
+	m.Shell(fromPage(t, 8, "ebb prune --wait")) // until what was chosen is gone
+	m.wantArchive("[]")
+	// Block groups without data are given back by the kernel some time after that, for metadata to have.
+	m.Shell(`until test "$(btrfs filesystem usage -b / | sed -n 's/.*Device unallocated:[^0-9]*//p')" -gt 67108864; do sync; sleep 1; done`)
+
 	m.known = nil
 	m.up(m.Reboot)
-	m.wantGone("/fill")
+	m.wantGone("/marker", "/names", "/fill")
+	m.wantArchive("[3]")
 	m.want("data", "cat", "/srv/data/file")
 	m.Cut()
 }
+
+// fillMetadata makes files with names as long as can be, and contents that lie
+// in the metadata, until there is no space for one more. All other space has been
+// given to data, but for that of one file: even what lies in the metadata is
+// written only while there is space for data.
+const fillMetadata = `echo old > /marker
+	rm -f /fill /srv/data/room; sync; mkdir /names; printf -v text %02000d 0
+	i=0
+	for turn in 1 2; do
+		while printf -v name /names/%0240d $i && printf %s "$text" > "$name"; do i=$((i+1)); done 2> /dev/null; sync
+		while printf -v name /names/%0240d $i && : > "$name"; do i=$((i+1)); done 2> /dev/null; sync
+	done
+	test $i -gt 1000; echo $i`
 
 // goneStore is standardFstab with a store that cannot be mounted, and that the
 // boot does not wait for.
@@ -107,6 +138,10 @@ func TestMissingStore(t *testing.T) {
 	if r := m.record(); r.Mount.State != initrd.StateFailed || !r.Rollback.Fresh {
 		t.Errorf("the record says: rollback %+v, mount %s %s", r.Rollback, r.Mount.State, r.Mount.Reason)
 	}
+	m.wantAnswer(answer{"doctor", 1, []string{"the store /persist is not mounted", "systemctl status"}})
+	if unit := m.Shell(`eval "$(ebb doctor | grep -m 1 'systemctl status')"; true`); !strings.Contains(unit, "persist.mount") || !strings.Contains(unit, "failed") {
+		t.Errorf("what ebb doctor says to type tells nothing of the mount that has failed:\n%s", unit)
+	}
 	m.Off()
 
 	m.configure(document(standardRoot, strings.Replace(stores, `"/srv/data",`, `"/srv/data", "required": true,`, 1)))
@@ -116,7 +151,13 @@ func TestMissingStore(t *testing.T) {
 	if console := m.ConsoleText(); !strings.Contains(console, "required entry /srv/data is not in place") {
 		t.Error("the console does not tell of the missing entry")
 	}
-	m.wantShell(troubleOf{reason: "/srv/data", hint: ""})
+	m.wantShell(troubleOf{reason: "/srv/data", shell: []answer{
+		{"doctor", 1, []string{"the store /sysroot/persist is not mounted", "systemctl status"}},
+		{"rollback --dry-run", 0, []string{"nothing to do"}},
+		{"check", 0, []string{"is valid"}},
+		{"roots", 0, []string{"1"}},
+		{"sync --dry-run", 1, []string{"/etc/machine-id"}},
+	}})
 	m.Cut()
 
 	m.known = nil

@@ -100,7 +100,7 @@ func TestHibernation(t *testing.T) {
 	m.wantRolledBack(3)
 	m.wantImageTold(true)
 	m.known = nil
-	m.Run("swapon", swapDevice)
+	m.Shell(fromPage(t, 7, "swapon"))
 	m.wantImageTold(false)
 	m.Run("ebb", "status")
 	m.fill()
