@@ -4,6 +4,7 @@
 // one, run as a process under a tracer; the disk is a btrfs on a loop device.
 //
 // EBB_LONG=1 tries everything with everything; without it each call site is
-// killed before and after, and fails with some of the errors. EBB_COVERAGE
-// names a directory that the list of call sites is written to.
+// killed before and after, and fails with some of the errors: others each day,
+// by the number that EBB_SEED may give instead and that each sweep prints.
+// EBB_COVERAGE names a directory that the list of call sites is written to.
 package faults

@@ -6,8 +6,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
@@ -24,6 +26,10 @@ func TestMain(m *testing.M) {
 }
 
 func withDirectory(m *testing.M) int {
+	if _, err := readSeed(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "ebb-faults-")
 	if err == nil {
 		defer os.RemoveAll(dir)
@@ -50,3 +56,25 @@ var build = sync.OnceValues(func() (string, error) {
 // isLong reports whether everything is to be tried. The tests say what they
 // leave out otherwise.
 func isLong() bool { return testenv.Long() }
+
+// seedVariable holds a number that says which of the faults are tried in short.
+const seedVariable = "EBB_SEED"
+
+// seed is the number of the day, unless the environment has another: each day
+// tries other faults, and a run can be made again by what it has printed.
+func seed() int {
+	number, _ := readSeed() // TestMain has seen that it is one
+	return number
+}
+
+var readSeed = sync.OnceValues(func() (int, error) {
+	text := os.Getenv(seedVariable)
+	if text == "" {
+		return int(time.Now().Unix() / (24 * 60 * 60)), nil
+	}
+	number, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", seedVariable, err)
+	}
+	return int(number), err
+})

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,11 +53,12 @@ var canBeLate = []string{"ioctl", "fsync", "syncfs", "write", "renameat2", "mkdi
 // faultsFor are the faults of a call. In short, a call that changes something
 // is killed before and after, is interrupted, and fails with one or two of the
 // errors, others at each call; one that only looks is killed before it, which
-// is the same as after the one before, and fails with one of them.
-func (s *sweeper) faultsFor(c *tracer.Call) (chosen []fault) {
+// is the same as after the one before, and fails with one of them. Eight seeds
+// in a row have every call fail with every error.
+func (s *sweeper) faultsFor(c *tracer.Call, turn int) (chosen []fault) {
 	for i, e := range errnos {
-		turn := (i + c.Number) % len(errnos)
-		if isLong() || turn == 0 || c.Changes && e.Errno == unix.EINTR {
+		isNext := (i+turn+turn/len(errnos)+seed())%len(errnos) == 0
+		if isLong() || isNext || c.Changes && e.Errno == unix.EINTR {
 			chosen = append(chosen, e)
 		}
 	}
@@ -70,9 +72,29 @@ func (s *sweeper) faultsFor(c *tracer.Call) (chosen []fault) {
 }
 
 // isChosen reports whether a call is tried at all: in short, of a sweep that
-// is much like another, the calls that change something and some that look.
-func (s *sweeper) isChosen(c *tracer.Call) bool {
-	return isLong() || !s.sample || c.Changes || c.Number%8 == 0
+// is much like another, the calls that change something and some that look, and
+// of one that takes long for each, few of both.
+func (s *sweeper) isChosen(c *tracer.Call, turn int) bool {
+	switch {
+	case isLong() || !s.sample:
+		return true
+	case s.few:
+		return (turn+seed())%8 == 0 || s.always != nil && s.always(c)
+	}
+	return c.Changes || (turn+seed())%8 == 0
+}
+
+// turns numbers calls, for what comes by turns. Reads of the mount table share
+// the number of the one before: how many there are is another in each run.
+func turns(calls []tracer.Call) []int {
+	numbers, n := make([]int, len(calls)), 0
+	for i := range calls {
+		if !isOfTable(&calls[i]) {
+			n++
+		}
+		numbers[i] = n
+	}
+	return numbers
 }
 
 // outcome is what a run with a fault has come to.
@@ -80,12 +102,14 @@ type outcome struct {
 	*tracer.Result
 	fault *fault
 	call  *tracer.Call // that the fault has met
+	turn  int          // of the call
 }
 
-// isThorough reports whether the boots after the next one are tried, too. That
-// the next one has left nothing to be done is seen on the disk every time.
+// isThorough reports whether the boots after the next one are tried, too, in
+// short after every fourth kill and every fourth error. That the next one has
+// left nothing to be done is seen on the disk every time.
 func (o *outcome) isThorough() bool {
-	return isLong() || o.fault == nil || o.fault.isKill() && o.call.Number%4 == 0
+	return isLong() || o.fault == nil || (o.turn+seed()/len(errnos))%4 == 0
 }
 
 // sweeper goes through all calls of a command.
@@ -94,8 +118,10 @@ type sweeper struct {
 	command func(t *testing.T) *tracer.Command
 	// judge looks at what came of it. A nil fault: nothing was in the way.
 	judge func(t *testing.T, o *outcome)
-	// sample: in short, not every call.
-	sample bool
+	// sample: in short, not every call; few: one of eight, by turns, and those
+	// that always reports, unless it is nil.
+	sample, few bool
+	always      func(c *tracer.Call) bool
 }
 
 // run tries every call with every fault, each in a case of its own.
@@ -105,19 +131,20 @@ func (s *sweeper) run(t *testing.T) {
 		return
 	}
 	testenv.IsLong(t, "most of the errors at each call, and where sweeps are much alike seven of eight calls that change nothing")
-	sites := make([]site, len(calls))
+	sites, turns := make([]site, len(calls)), turns(calls)
 	for i := range calls {
-		if sites[i].call = &calls[i]; !s.isChosen(&calls[i]) {
+		site := &sites[i]
+		if site.call, site.chosen = &calls[i], s.isChosen(&calls[i], turns[i]); !site.chosen {
 			continue
 		}
 		t.Run(fmt.Sprintf("%03d-%s", i+1, calls[i].Name), func(t *testing.T) {
-			for _, f := range s.faultsFor(&calls[i]) {
-				t.Run(f.name, func(t *testing.T) { s.try(t, &calls[i], occurrence(calls[:i+1]), &f); sites[i].count(&f) })
+			for _, f := range s.faultsFor(site.call, turns[i]) {
+				t.Run(f.name, func(t *testing.T) { site.count(&f, s.try(t, site.call, occurrence(calls[:i+1]), turns[i], &f)) })
 			}
 		})
 	}
 	t.Run("all-interrupted", func(t *testing.T) { s.interrupted(t, status) })
-	report(t, sites)
+	s.report(t, sites)
 }
 
 // interrupted has a signal interrupt every call once, whether it is one of those
@@ -154,21 +181,27 @@ func (s *sweeper) without(t *testing.T) (calls []tracer.Call, status int) {
 		lists[i] = slices.DeleteFunc(result.Calls, isOfOthers)
 		leave()
 	}
-	if a, b := withoutTable(lists[0]), withoutTable(lists[1]); !slices.EqualFunc(a, b, isSameCall) {
+	if a, b := withoutReads(lists[0]), withoutReads(lists[1]); !slices.EqualFunc(a, b, isSameCall) {
 		t.Errorf("two runs make different calls:\n%s", differ(a, b))
 	}
 	return lists[0], status
 }
 
 // ofOthers are the files that tell of other processes, of which there are some
-// here and others there.
+// here and others there, and the list of processes. What a process asks of
+// itself is shown below /proc/self.
 var ofOthers = regexp.MustCompile(`/proc(/\d|>)`)
 
 func isOfOthers(c tracer.Call) bool { return ofOthers.MatchString(c.Text) }
 
-// withoutTable leaves out the reads of the mount table, see try.
-func withoutTable(calls []tracer.Call) []tracer.Call {
-	return slices.DeleteFunc(slices.Clone(calls), func(c tracer.Call) bool { return strings.Contains(c.Text, "/mountinfo") })
+// isOfTable: a read of the mount table, which is longer while other tests run.
+func isOfTable(c *tracer.Call) bool {
+	return c.Name == "read" && strings.Contains(c.Text, "/proc/self/mountinfo")
+}
+
+// withoutReads leaves out the reads of the mount table, see try.
+func withoutReads(calls []tracer.Call) []tracer.Call {
+	return slices.DeleteFunc(slices.Clone(calls), func(c tracer.Call) bool { return isOfTable(&c) })
 }
 
 func differ(a, b []tracer.Call) string {
@@ -190,15 +223,15 @@ func occurrence(calls []tracer.Call) (times int) {
 	return times
 }
 
-// try runs one case.
+// try runs one case, and reports whether there was the call.
 //
 // A call is found by what it does and how often that was done before. Its
 // number varies: the mount table is longer while other tests run.
-func (s *sweeper) try(t *testing.T, at *tracer.Call, times int, f *fault) {
+func (s *sweeper) try(t *testing.T, at *tracer.Call, times, turn int, f *fault) (isMet bool) {
 	defer inNamespace(t)()
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("again: go test ./faults -count=1 -run '^%s$'", strings.ReplaceAll(t.Name(), "/", "$/^"))
+			t.Logf("again: %s=%d go test ./faults -count=1 -run '^%s$'", seedVariable, seed(), strings.ReplaceAll(t.Name(), "/", "$/^"))
 		}
 	})
 	command := s.command(t)
@@ -215,8 +248,9 @@ func (s *sweeper) try(t *testing.T, at *tracer.Call, times int, f *fault) {
 		met.Last = true
 		return met
 	})
-	if hit == nil && strings.Contains(at.Text, "/mountinfo") {
-		t.Skip("NOT RUN: the mount table is shorter this time, other tests have ended")
+	if hit == nil && isOfTable(at) {
+		t.Log("NOT RUN: the mount table is shorter this time, other tests have ended")
+		return false
 	}
 	if hit == nil {
 		t.Fatalf("there was no call %q", at.Text)
@@ -224,10 +258,11 @@ func (s *sweeper) try(t *testing.T, at *tracer.Call, times int, f *fault) {
 	if result.Killed != f.isKill() {
 		t.Fatalf("killed: %v; %s", result.Killed, result.Output)
 	}
-	s.judge(t, &outcome{Result: result, fault: f, call: hit})
+	s.judge(t, &outcome{Result: result, fault: f, call: hit, turn: turn})
 	if t.Failed() {
 		t.Logf("%s at %03d %s\nstatus %d, output:\n%s", f.name, hit.Number, hit.Text, result.Status, result.Output)
 	}
+	return true
 }
 
 func trace(t *testing.T, c *tracer.Command, interfere func(*tracer.Call) tracer.Fault) *tracer.Result {
@@ -238,7 +273,7 @@ func trace(t *testing.T, c *tracer.Command, interfere func(*tracer.Call) tracer.
 }
 
 // varying are parts of what a call shows that are another in each run.
-var varying = regexp.MustCompile(`/proc/[0-9]+/|[0-9]{6}`)
+var varying = regexp.MustCompile(`/proc/[0-9]+/|socket:\[[0-9]+\]|[0-9]{6}`)
 
 func isSameCall(a, b tracer.Call) bool {
 	return varying.ReplaceAllString(a.Text, "") == varying.ReplaceAllString(b.Text, "")
@@ -246,20 +281,47 @@ func isSameCall(a, b tracer.Call) bool {
 
 // site is a call site and how often it was met.
 type site struct {
-	call           *tracer.Call
-	killed, failed int
+	call                   *tracer.Call
+	chosen                 bool
+	killed, failed, missed int
 }
 
-func (s *site) count(f *fault) {
-	if f.isKill() {
+func (s *site) count(f *fault, isMet bool) {
+	switch {
+	case !isMet:
+		s.missed++
+	case f.isKill():
 		s.killed++
-	} else {
+	default:
 		s.failed++
 	}
 }
 
-// report tells the coverage, and writes the list of call sites.
-func report(t *testing.T, sites []site) {
+// isMet reports whether the call was killed and failed, or was not there.
+func (s *site) isMet() bool { return s.killed > 0 && s.failed > 0 || s.missed > 0 }
+
+// isWhole reports whether all cases of a test are run, and not those only that
+// somebody looks for: the pattern of -run has a part for each level of names.
+func isWhole(t *testing.T) bool {
+	t.Helper()
+	return strings.Count(flag.Lookup("test.run").Value.String(), "/") <= strings.Count(t.Name(), "/")
+}
+
+// report tells the coverage, writes the list of call sites, and demands that
+// each that was chosen was killed and failed: all of them, where it is not a
+// sample.
+func (s *sweeper) report(t *testing.T, sites []site) {
+	t.Helper()
+	for i := range sites {
+		if at := &sites[i]; at.chosen && !at.isMet() && isWhole(t) {
+			t.Errorf("%d kills and %d errors at %03d %s", at.killed, at.failed, i+1, at.call.Text)
+		}
+	}
+	writeSites(t, sites)
+}
+
+func writeSites(t *testing.T, sites []site) {
+	t.Helper()
 	var list strings.Builder
 	met, killed, failed := 0, 0, 0
 	for _, s := range sites {
@@ -269,8 +331,8 @@ func report(t *testing.T, sites []site) {
 			met++
 		}
 	}
-	summary := fmt.Sprintf("%s: %d call sites, %d of them killed and failed (%d %%), %d kills, %d errors",
-		t.Name(), len(sites), met, met*100/max(len(sites), 1), killed, failed)
+	summary := fmt.Sprintf("%s: %d call sites, %d of them killed and failed (%d %%), %d kills, %d errors, %s=%d",
+		t.Name(), len(sites), met, met*100/max(len(sites), 1), killed, failed, seedVariable, seed())
 	t.Log(summary)
 	if dir := os.Getenv("EBB_COVERAGE"); dir != "" {
 		require(t, os.MkdirAll(dir, 0o755))

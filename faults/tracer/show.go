@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,6 +45,11 @@ func (r *run) descriptor(fd int32) string {
 	path, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", r.pid, fd))
 	if err != nil {
 		return "bad descriptor"
+	}
+	// What a program asks of itself, by /proc/self, is its own in each run; the
+	// number is another.
+	if own, isOwn := strings.CutPrefix(path, fmt.Sprintf("/proc/%d/", r.pid)); isOwn {
+		path = "/proc/self/" + own
 	}
 	return "<" + r.name(path) + ">"
 }
