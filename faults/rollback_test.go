@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/faults/tracer"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/testenv"
@@ -26,6 +28,8 @@ type machine struct {
 	boots  int
 	config string // path
 	spoilt bool   // a case has failed: what it has left is not what the next expects
+	// environment of each command, for what is not the same without it.
+	environment []string
 }
 
 func newMachine(t *testing.T, d *disk, config string) *machine {
@@ -51,7 +55,7 @@ func (m *machine) boot() { m.boots++ }
 func (m *machine) ebb(command string, arguments ...string) *tracer.Command {
 	shared := []string{command, "--config", m.config, "--run-dir", m.runDir(), "--root", m.path("sysroot")}
 	return &tracer.Command{
-		Path: m.binary, Arguments: append(shared, arguments...),
+		Path: m.binary, Arguments: append(shared, arguments...), Environment: m.environment,
 		Names: strings.NewReplacer(m.runDir(), "RUN", m.dir, "TEST", m.Dir, "TOP", m.Device(), "DEVICE"),
 	}
 }
@@ -104,9 +108,11 @@ func (m *machine) judgeRollback(t *testing.T, o *outcome, before []string) {
 	m.judgeRecord(t, o)
 	// The machine runs, on whatever root it has, and boots again.
 	m.write(t)
+	left := m.left(t)
 	m.boot()
 	recovering := m.rollback(t)
 	m.wantFresh(t, recovering, "the next boot")
+	m.wantRecovered(t, left)
 	m.whole(t, true)
 	if !o.isThorough() {
 		return
@@ -126,6 +132,43 @@ func (m *machine) judgeRollback(t *testing.T, o *outcome, before []string) {
 		t.Errorf("the boot after that finds more to recover: %q", r.Rollback.Recovered)
 	}
 	m.wantMounts(t, before)
+}
+
+// left is what the next boot has to say that it does about a rollback which was
+// begun and not ended, "" when there is none. An old root that is in the staging
+// directory is archived; fresh ones alone never came to their exchange.
+func (m *machine) left(t *testing.T) string {
+	t.Helper()
+	names, err := os.ReadDir(m.Path("@roots", archive.Next))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	require(t, err)
+	text := `removing the empty "@roots/.next"`
+	for _, n := range names {
+		switch {
+		case !n.IsDir():
+		case m.isWritten(m.uuidOf(t, "@roots/.next/"+n.Name())):
+			return `archiving: renaming "@roots/.next" to `
+		default:
+			text = `putting an unfinished rollback aside: moving "@roots/.next" to `
+		}
+	}
+	return text
+}
+
+// wantRecovered demands that the record of this boot tells what it did about
+// the rollback of an earlier one.
+func (m *machine) wantRecovered(t *testing.T, left string) {
+	t.Helper()
+	record := m.record(t)
+	if left == "" || record == nil || record.Rollback == nil {
+		return
+	}
+	told := slices.ContainsFunc(record.Rollback.Recovered, func(text string) bool { return strings.HasPrefix(text, left) })
+	if !told {
+		t.Errorf("the record tells of %q as recovered, not of %s", record.Rollback.Recovered, left)
+	}
 }
 
 // wantFresh demands a root that is fresh and recorded so.
@@ -242,6 +285,10 @@ type scenario struct {
 	goOn    bool     // the boots of the case before are as good
 	// cutAt: the boot before was killed at this call, "" for none.
 	cutAt string
+	// left is what it has left, see [machine.left].
+	left string
+	// copyOf: an archived root that this boot is to have a copy of, 0 for none.
+	copyOf uint64
 }
 
 var (
@@ -254,11 +301,15 @@ func rollbackScenarios() []scenario {
 	home := member{"home", "@home", nil}
 	also := `, "also": [{"name": "home", "subvolume": "@home"}]`
 	root := append([]string{"subvolume @"}, blankTree...)
+	// The first root that was archived, as a copy of it shows: with what was
+	// written there, and a plain directory for the subvolume within.
+	ofFirst := member{"root", "@", []string{"etc", "note", "srv"}}
 	list := []scenario{
 		{name: "first", members: []member{fromBlank}, specs: root},
 		{name: "usual", members: []member{fromBlank}, specs: root, boots: 2, goOn: true},
 		{name: "together", members: []member{empty, home}, specs: []string{"subvolume @", "subvolume @home 0711 7:8"}, config: also, boots: 1, goOn: true},
 		{name: "no-root", members: []member{fromBlank}, specs: blankTree, boots: 0},
+		{name: "copy", members: []member{ofFirst}, specs: root, boots: 2, goOn: true, copyOf: 1},
 	}
 	// Faults in a recovery: of each thing that a rollback can leave behind.
 	for _, cut := range []struct{ name, at string }{
@@ -284,14 +335,42 @@ func TestRollback(t *testing.T) {
 			sweep := sweeper{
 				command: func(t *testing.T) *tracer.Command {
 					s.prepare(t, m)
+					s.wish(t, m)
 					before = m.mounts(t)
 					return m.ebb("rollback")
 				},
-				judge:  func(t *testing.T, o *outcome) { m.judgeRollback(t, o, before) },
+				judge: func(t *testing.T, o *outcome) {
+					s.judge(t, m, o)
+					m.judgeRollback(t, o, before)
+				},
 				sample: s.name != "usual",
 			}
 			sweep.run(t)
 		})
+	}
+}
+
+// wish has the kernel command line ask for a copy of an archived root.
+func (s *scenario) wish(t *testing.T, m *machine) {
+	t.Helper()
+	if s.copyOf == 0 {
+		return
+	}
+	require(t, os.WriteFile(m.path("cmdline"), fmt.Appendf(nil, "quiet ebb.rollback=%d\n", s.copyOf), 0o644))
+	require(t, unix.Mount(m.path("cmdline"), "/proc/cmdline", "", unix.MS_BIND, ""))
+}
+
+// judge looks at what the record says of the scenario, where the run has ended
+// well: the rollback that was cut before, and the root that was copied.
+func (s *scenario) judge(t *testing.T, m *machine, o *outcome) {
+	t.Helper()
+	record := m.record(t)
+	if o.Killed || o.Status != 0 || record == nil || record.Rollback == nil {
+		return
+	}
+	m.wantRecovered(t, s.left)
+	if record.Rollback.CopyOf != s.copyOf {
+		t.Errorf("the record tells of a copy of %d, not of %d", record.Rollback.CopyOf, s.copyOf)
 	}
 }
 
@@ -318,6 +397,7 @@ func (s *scenario) prepare(t *testing.T, m *machine) {
 	if s.cutAt == "" {
 		return
 	}
+	defer func() { s.left = m.left(t) }()
 	cut := false
 	trace(t, m.ebb("rollback"), func(c *tracer.Call) tracer.Fault {
 		if cut || !strings.Contains(c.Text, s.cutAt) || c.Name != "renameat2" && c.Name != "ioctl" {
