@@ -70,6 +70,8 @@ type mounting struct {
 	// mayLeave: the fault was a kill or has met a call on a staging directory.
 	// Then an empty one may stay, for good if its source is there.
 	mayLeave bool
+	// around is an initrd, nil when it runs as by hand.
+	around *stage1
 }
 
 func newMounting(t *testing.T) *mounting {
@@ -84,6 +86,9 @@ func newMounting(t *testing.T) *mounting {
 // to be brought in.
 func (m *mounting) prepare(t *testing.T) *tracer.Command {
 	t.Helper()
+	if m.around != nil {
+		m.around.surround(t, m.machine)
+	}
 	m.clear(t)
 	testenv.Tree(t, m.Dir, slices.Concat([]string{"subvolume @"}, blankStore, storeTree, oldTree)...)
 	m.boot()

@@ -24,6 +24,9 @@ type Command struct {
 	Names *strings.Replacer
 	// Clock is what the program takes for the time of day, if it is set.
 	Clock func() unix.Timespec
+	// Journal tells the program that its output goes to the journal, as a
+	// service manager does (systemd.exec(5), $JOURNAL_STREAM).
+	Journal bool
 	// FollowLinks takes all that keeps the program from following links off
 	// its calls: the same program, but weak.
 	FollowLinks bool
@@ -80,8 +83,16 @@ func Run(c *Command, interfere func(*Call) Fault) (*Result, error) {
 	defer output.Close()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	environment := slices.Concat(c.Environment, []string{calmRuntime}, forCounters())
+	if c.Journal {
+		stream, err := journalStream(output)
+		if err != nil {
+			return nil, err
+		}
+		environment = append(environment, stream)
+	}
 	pid, err := syscall.ForkExec(c.Path, append([]string{filepath.Base(c.Path)}, c.Arguments...), &syscall.ProcAttr{
-		Env: slices.Concat(c.Environment, []string{calmRuntime}, forCounters()), Files: []uintptr{0, output.Fd(), output.Fd()},
+		Env: environment, Files: []uintptr{0, output.Fd(), output.Fd()},
 		Sys: &syscall.SysProcAttr{Ptrace: true, Pdeathsig: unix.SIGKILL},
 	})
 	if err != nil {
@@ -110,6 +121,15 @@ func newOutput() (*os.File, error) {
 		return nil, fmt.Errorf("memfd_create: %w", err)
 	}
 	return os.NewFile(uintptr(fd), "output"), nil
+}
+
+// journalStream is the variable that names a file as the journal's.
+func journalStream(output *os.File) (string, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(output.Fd()), &st); err != nil {
+		return "", fmt.Errorf("fstat: %w", err)
+	}
+	return fmt.Sprintf("JOURNAL_STREAM=%d:%d", st.Dev, st.Ino), nil
 }
 
 // run is one run of a program.

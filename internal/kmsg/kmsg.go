@@ -80,7 +80,7 @@ func New(verbose bool) *Logger {
 // (systemd.exec(5)). A descriptor that was redirected since does not match.
 func isJournal(f sys.File) bool {
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f), &st); err != nil {
+	if err := sys.Retry(func() error { return unix.Fstat(int(f), &st) }); err != nil {
 		return false
 	}
 	stream, _ := unix.Getenv("JOURNAL_STREAM")

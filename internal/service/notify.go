@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // socketVariable names the socket that the service manager listens on.
@@ -23,8 +24,11 @@ func Notify(message string, fds ...int) error {
 	if name, abstract := strings.CutPrefix(address, "@"); abstract {
 		address = "\x00" + name
 	}
-	socket, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+	var socket int
+	if err := sys.Retry(func() (err error) {
+		socket, err = unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		return err
+	}); err != nil {
 		return format.Errorf("notify service manager: %w", err)
 	}
 	defer unix.Close(socket)
@@ -32,7 +36,8 @@ func Notify(message string, fds ...int) error {
 	if len(fds) > 0 {
 		control = unix.UnixRights(fds...)
 	}
-	if err := unix.Sendmsg(socket, []byte(message), control, &unix.SockaddrUnix{Name: address}, 0); err != nil {
+	to := &unix.SockaddrUnix{Name: address}
+	if err := sys.Retry(func() error { return unix.Sendmsg(socket, []byte(message), control, to, 0) }); err != nil {
 		return format.Errorf("notify service manager: %w", err)
 	}
 	return nil
