@@ -56,7 +56,7 @@ func UnmountArchived(root *config.Root, dir string) error {
 	}
 	for _, m := range table {
 		if m.MountPoint == absolute && m.Type == "btrfs" && strings.HasPrefix(m.Root, "/"+root.Archive+"/") {
-			if err := unix.Unmount(absolute, unix.UMOUNT_NOFOLLOW); err != nil {
+			if err := sys.Retry(func() error { return unix.Unmount(absolute, unix.UMOUNT_NOFOLLOW) }); err != nil {
 				return format.Errorf("unmount %s: %w", absolute, err)
 			}
 			return nil

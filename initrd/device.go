@@ -43,13 +43,13 @@ func resolveDevice(device string) (string, error) {
 // waitReady waits until the kernel knows all devices of the btrfs. Kernels
 // without btrfs answer at the mount that follows, so that is no error here.
 func waitReady(device string) error {
-	control, err := unix.Open("/dev/btrfs-control", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	control, err := sys.OpenPath("/dev/btrfs-control", unix.O_RDWR)
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(control)
+	defer control.Close()
 	for deadline := time.Now().Add(readyDeadline); ; time.Sleep(readyPoll) {
-		ready, err := btrfs.DevicesReady(control, device)
+		ready, err := btrfs.DevicesReady(int(control), device)
 		if err != nil || ready {
 			return nil // the mount says what is wrong, and in better words
 		}

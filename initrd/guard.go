@@ -151,11 +151,11 @@ func isMountOf(m *mounts.MountInfo, fd int) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	at, err := unix.Open(m.MountPoint, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	at, err := sys.OpenPath(m.MountPoint, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW)
 	if err == nil {
-		defer unix.Close(at)
-		if st, err := sys.Stat(at); err == nil && st.MountID == m.ID {
-			its, err := btrfs.FSInfo(at)
+		defer at.Close()
+		if st, err := sys.Stat(int(at)); err == nil && st.MountID == m.ID {
+			its, err := btrfs.FSInfo(int(at))
 			return its.UUID == ours.UUID, err
 		}
 	}
