@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 func TestDirectoryName(t *testing.T) {
@@ -113,4 +114,22 @@ func FuzzParseInfo(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestLastClock(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot) // trusted.* is root's, xattr(7)
+	fd := testenv.OpenDir(t, t.TempDir())
+	if last, err := LastClock(fd); err != nil || !last.IsZero() {
+		t.Errorf("never believed: %v, %v", last, err)
+	}
+	now := time.Unix(1_700_000_000, 0)
+	if err := SetLastClock(fd, now); err != nil {
+		t.Fatal(err)
+	}
+	if last, err := LastClock(fd); err != nil || !last.Equal(now) {
+		t.Errorf("believed at %v: %v, %v", now, last, err)
+	}
+	if last, err := LastClock(-1); err == nil {
+		t.Errorf("who cannot ask is told %v", last)
+	}
 }

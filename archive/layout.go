@@ -109,24 +109,26 @@ func SetLastSequence(archiveFd int, number uint64) error {
 }
 
 // LastClock returns when a prune last believed the clock, zero when none did.
-func LastClock(archiveFd int) time.Time {
-	buf := make([]byte, 32)
-	n, err := unix.Fgetxattr(archiveFd, clockAttribute, buf)
-	if err != nil {
-		return time.Time{}
+// Not to be able to ask is an error: a clock that jumped could be believed.
+func LastClock(archiveFd int) (time.Time, error) {
+	text, err := sys.GetXattr(archiveFd, clockAttribute)
+	if errors.Is(err, unix.ENODATA) || errors.Is(err, unix.ENOTSUP) {
+		return time.Time{}, nil
 	}
-	seconds, err := strconv.ParseInt(string(buf[:n]), 10, 64)
 	if err != nil {
-		return time.Time{}
+		return time.Time{}, err
 	}
-	return time.Unix(seconds, 0)
+	seconds, err := strconv.ParseInt(string(text), 10, 64)
+	if err != nil {
+		return time.Time{}, nil // nothing that ebb has written
+	}
+	return time.Unix(seconds, 0), nil
 }
 
 // SetLastClock remembers that the clock was believed.
 func SetLastClock(archiveFd int, now time.Time) error {
-	err := unix.Fsetxattr(archiveFd, clockAttribute, strconv.AppendInt(nil, now.Unix(), 10), 0)
-	if err != nil {
-		return format.Errorf("set %s: %w", clockAttribute, err)
+	if err := sys.SetXattr(archiveFd, clockAttribute, strconv.AppendInt(nil, now.Unix(), 10)); err != nil {
+		return format.Errorf("remember the clock: %w", err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // Times of the kind that a clock without a battery shows are not believed.
@@ -69,7 +70,8 @@ func (c Clock) Doubt(archived time.Time) string {
 func ReadClock(lastSeen, rollback time.Time) (Clock, error) {
 	c := Clock{Now: time.Now().UTC().Round(0), LastSeen: lastSeen}
 	var status unix.Timex // modes 0: only ask
-	switch _, err := unix.Adjtimex(&status); {
+	err := sys.Retry(func() (err error) { _, err = unix.Adjtimex(&status); return err })
+	switch {
 	case err == nil:
 		c.Synchronized = status.Status&unix.STA_UNSYNC == 0
 	case !errors.Is(err, unix.EPERM): // a system call filter: nothing is confirmed then

@@ -1,6 +1,7 @@
 package roots
 
 import (
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -56,13 +57,21 @@ func (r *Remover) proveMember(dirFd int, where, name string, info *archive.Info)
 	refuse := func(reason string) (btrfs.Subvolume, error) {
 		return btrfs.Subvolume{}, &RefusedError{path.Join(where, name), reason}
 	}
+	const foreign = "it was not put there by ebb"
 	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
-	if err != nil {
-		return refuse("it was not put there by ebb")
+	switch {
+	case errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
+		return refuse(foreign)
+	case err != nil:
+		return refuse(err.Error())
 	}
 	defer unix.Close(fd)
-	if is, err := btrfs.IsSubvolume(fd); err != nil || !is {
-		return refuse("it was not put there by ebb")
+	is, err := btrfs.IsSubvolume(fd)
+	switch {
+	case err != nil:
+		return refuse(err.Error())
+	case !is:
+		return refuse(foreign)
 	}
 	found, err := btrfs.Info(fd)
 	if err != nil {

@@ -70,7 +70,7 @@ func (r *Remover) Open(topFd int, name string) error {
 		err = &RefusedError{name, format.Sprintf("the archive belongs to user %d", st.UID)}
 	}
 	if err == nil {
-		if err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		if err = sys.Retry(func() error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
 			err = format.Errorf("lock archive %q: is another ebb at work? %w", name, err)
 		}
 	}

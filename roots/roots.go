@@ -90,7 +90,11 @@ func read(archiveFd int, name string, number uint64) Root {
 		return r
 	}
 	for _, n := range names {
-		if s, ok := readSubvolume(dir, n); ok {
+		s, ok, err := readSubvolume(dir, n)
+		if err != nil {
+			r.Damage = err.Error()
+		}
+		if ok {
 			r.Subvolumes = append(r.Subvolumes, s)
 			if r.Info != nil && r.Info.Previous != nil && s.changed.After(r.Info.Previous.Time) && s.changed.Before(r.Info.Archived) {
 				r.RanSeconds = max(r.RanSeconds, uint64(s.changed.Sub(r.Info.Previous.Time)/time.Second))
@@ -103,18 +107,23 @@ func read(archiveFd int, name string, number uint64) Root {
 	return r
 }
 
-func readSubvolume(dirFd int, name string) (Subvolume, bool) {
+// readSubvolume looks at a name in the directory of an archived root, which need
+// not be a subvolume's.
+func readSubvolume(dirFd int, name string) (s Subvolume, ok bool, err error) {
 	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, unix.ENOTDIR) || errors.Is(err, unix.ELOOP) {
+		return s, false, nil
+	}
 	if err != nil {
-		return Subvolume{}, false
+		return s, false, err
 	}
 	defer unix.Close(fd)
 	if is, err := btrfs.IsSubvolume(fd); err != nil || !is {
-		return Subvolume{}, false
+		return s, false, err
 	}
 	info, err := btrfs.Info(fd)
 	if err != nil {
-		return Subvolume{}, false
+		return s, false, err
 	}
-	return Subvolume{Name: name, ID: info.ID, UUID: info.UUID, ReadOnly: info.Flags.IsReadOnly(), changed: info.Changed}, true
+	return Subvolume{Name: name, ID: info.ID, UUID: info.UUID, ReadOnly: info.Flags.IsReadOnly(), changed: info.Changed}, true, nil
 }

@@ -96,10 +96,9 @@ func archiveOf(cfg *config.Config) (*config.Root, error) {
 
 // judge asks the retention about every root in the archive.
 func (p *prune) judge(top int) ([]roots.Verdict, roots.Clock, error) {
-	var lastSeen time.Time
-	if fd, err := archive.Open(top, p.root.Archive); err == nil {
-		lastSeen = archive.LastClock(fd)
-		unix.Close(fd)
+	lastSeen, err := lastClock(top, p.root.Archive)
+	if err != nil {
+		return nil, roots.Clock{}, err
 	}
 	clock, err := roots.ReadClock(lastSeen, p.rollback)
 	if err != nil {
@@ -110,6 +109,19 @@ func (p *prune) judge(top int) ([]roots.Verdict, roots.Clock, error) {
 	}
 	list, err := roots.List(top, p.root.Archive)
 	return roots.Retain(list, p.root.Keep, clock, p.bootID), clock, err
+}
+
+// lastClock is when a prune last believed the clock, zero where there is no archive.
+func lastClock(top int, name string) (time.Time, error) {
+	fd, err := archive.Open(top, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer unix.Close(fd)
+	return archive.LastClock(fd)
 }
 
 func (p *prune) plan(top int) error {
