@@ -183,16 +183,34 @@ func (r *Restore) place(f *found, result *Restored) error {
 	}
 	result.Stats = stats
 	err = errors.Join(sys.SyncFilesystem(fd), sys.Close(fd))
-	if err == nil && result.Backup != "" {
-		err = sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup))
-	}
 	if err == nil {
-		err = sys.RenameNoReplace(parent, temporary, parent, name)
+		err = exchange(parent, temporary, name, result.Backup)
 	}
 	if err != nil {
 		return errors.Join(err, copytree.Remove(parent, temporary))
 	}
 	return sys.SyncDirectory(parent)
+}
+
+// exchange gives a copy its name, and what has that name a backup's, if there is
+// one. When that fails, what was there is in its place again.
+func exchange(parent int, temporary, name, backup string) error {
+	if backup == "" {
+		return sys.RenameNoReplace(parent, temporary, parent, name)
+	}
+	backup = path.Base(backup)
+	err := sys.RenameNoReplace(parent, name, parent, backup)
+	if err == nil {
+		err = sys.RenameNoReplace(parent, temporary, parent, name)
+	}
+	if err == nil {
+		return nil
+	}
+	back := sys.RenameNoReplace(parent, backup, parent, name)
+	if errors.Is(back, fs.ErrNotExist) || errors.Is(back, fs.ErrExist) {
+		back = nil // it has not been moved, or the copy has its name all the same
+	}
+	return errors.Join(err, back)
 }
 
 // clear looks whether something is in the way, and finds a name for it.
@@ -250,7 +268,8 @@ func (r *Restore) openParent(f *found, rel string) (int, error) {
 
 // makeParent makes a directory with the owner and mode of the one that is
 // levels above the path in the archived root. Above that root's own top, where
-// an ephemeral home is mounted, it is root's.
+// an ephemeral home is mounted, it is root's. It gets its name last: a home that
+// is left behind as root's would keep its user out.
 func (r *Restore) makeParent(f *found, dir int, name string, levels int) (int, error) {
 	like := sys.Status{Mode: 0o755}
 	if above := strings.Split(f.rel, "/"); levels < len(above) {
@@ -264,13 +283,21 @@ func (r *Restore) makeParent(f *found, dir int, name string, levels int) (int, e
 			return -1, err
 		}
 	}
-	fd, err := sys.MakeFresh(dir, name)
+	temporary := sys.TemporaryName(name)
+	if err := copytree.Remove(dir, temporary); err != nil {
+		return -1, err
+	}
+	fd, err := sys.MakeFresh(dir, temporary)
 	if err != nil {
 		return -1, err
 	}
-	if err := errors.Join(sys.ChangeOwner(fd, like.UID, like.GID), sys.ChangeMode(fd, like.Permissions())); err != nil {
+	err = errors.Join(sys.ChangeOwner(fd, like.UID, like.GID), sys.ChangeMode(fd, like.Permissions()))
+	if err == nil {
+		err = sys.RenameNoReplace(dir, temporary, dir, name)
+	}
+	if err != nil {
 		unix.Close(fd)
-		return -1, err
+		return -1, errors.Join(err, copytree.Remove(dir, temporary))
 	}
 	return fd, nil
 }
