@@ -85,6 +85,7 @@ var counted = map[uint64]call{
 	unix.SYS_SENDTO:            {name: "sendto", arguments: "f"},
 	unix.SYS_INOTIFY_INIT1:     {name: "inotify_init1", arguments: ""},
 	unix.SYS_INOTIFY_ADD_WATCH: {name: "inotify_add_watch", arguments: "fp"},
+	unix.SYS_ADJTIMEX:          {name: "adjtimex", arguments: ""},
 	unix.SYS_STATMOUNT:         {name: "statmount", arguments: ""},
 	unix.SYS_LISTMOUNT:         {name: "listmount", arguments: ""},
 }
