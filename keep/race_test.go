@@ -36,17 +36,22 @@ func TestApplyRaces(t *testing.T) {
 			g.tree("file out/secret 0600 0:0 canary", "dir out/dir 0755 0:0", "file out/dir/file 0644 0:0 canary",
 				"file persist/out/dir/file 0600 0:0 canary")
 			outside, store := testenv.Fingerprint(t, g.path("out")), testenv.Fingerprint(t, g.path("persist/out"))
-			states := map[State]int{}
+			states, swaps := map[State]int{}, 0
 			for range appliedInRace {
 				g.tree("dir home/ada 0777 1000:100", "dir home/ada/d 0755 1000:100", "dir home/ada/d/dir 0755 1000:100",
 					"file home/ada/d/dir/file 0644 1000:100 live", test.other)
-				states[g.applyInRace(test.a, test.b)]++
+				state, swapped := g.applyInRace(test.a, test.b)
+				states[state]++
+				swaps += swapped
 				g.requireHarmless()
 				if diff := outside.Diff(testenv.Fingerprint(t, g.path("out"))) + store.Diff(testenv.Fingerprint(t, g.path("persist/out"))); diff != "" {
 					t.Fatalf("outside of the entry:\n%s", diff)
 				}
 			}
-			t.Logf("states: %v", states)
+			t.Logf("%d exchanges, states: %v", swaps, states)
+			if swaps < 10*appliedInRace || states[Kept] == 0 {
+				t.Error("who should be in each other's way is not")
+			}
 			// Without the race it is applied: the ground is not what keeps it away.
 			g.tree("dir home/ada/d/dir 0755 1000:100", "file home/ada/d/dir/file 0644 1000:100 live")
 			g.requireStates(map[string]State{e.Path: Kept})
@@ -55,15 +60,18 @@ func TestApplyRaces(t *testing.T) {
 	}
 }
 
-// applyInRace applies while two names are exchanged without pause.
-func (g *ground) applyInRace(a, b string) State {
+// applyInRace applies while two names are exchanged without pause, and counts
+// how often they were.
+func (g *ground) applyInRace(a, b string) (state State, swaps int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	begun, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
 		for n := 0; ctx.Err() == nil; n++ {
 			// A name that something is mounted on cannot be exchanged (EBUSY).
-			_ = unix.Renameat2(unix.AT_FDCWD, g.path(a), unix.AT_FDCWD, g.path(b), unix.RENAME_EXCHANGE)
+			if unix.Renameat2(unix.AT_FDCWD, g.path(a), unix.AT_FDCWD, g.path(b), unix.RENAME_EXCHANGE) == nil {
+				swaps++
+			}
 			if n == 10 {
 				close(begun)
 			}
@@ -73,7 +81,7 @@ func (g *ground) applyInRace(a, b string) State {
 	states, _ := g.apply()
 	cancel()
 	<-ended
-	return states["/home/ada/d/dir"]
+	return states["/home/ada/d/dir"], swaps
 }
 
 // requireHarmless fails the test when the data are nowhere, or when something

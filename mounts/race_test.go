@@ -2,8 +2,11 @@ package mounts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -16,27 +19,67 @@ import (
 )
 
 // Each race goes on until names were exchanged so often, and an entry was
-// brought into place so often.
+// brought into place so often, with each of the ends that it can come to: for
+// that it may take more runs, but not any number.
 const (
 	swaps     = 50_000
 	swapsLong = 1_000_000 // with EBB_LONG
 	runs      = 400
+	mostRuns  = 1_000_000
 )
 
-// swapper exchanges two names as fast as it can, until it is stopped.
+// swapper does something to names as fast as it can, until it is stopped.
 type swapper struct {
 	count  atomic.Int64
 	paused sync.RWMutex
 }
 
-func (s *swapper) run(ctx context.Context, a, b string) {
+func (s *swapper) run(ctx context.Context, attack func() (changed int64)) {
 	for ctx.Err() == nil {
 		s.paused.RLock()
-		// A name that something is mounted on cannot be exchanged (EBUSY).
-		if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil {
-			s.count.Add(1)
-		}
+		s.count.Add(attack())
 		s.paused.RUnlock()
+	}
+}
+
+// exchange exchanges two names below dir. One that something is mounted on
+// cannot be (EBUSY).
+func exchange(dir int, a, b string) func() int64 {
+	return func() int64 {
+		if unix.Renameat2(dir, a, dir, b, unix.RENAME_EXCHANGE) != nil {
+			return 0
+		}
+		return 1
+	}
+}
+
+// recreate deletes what has a name below dir and makes a directory there, deletes
+// that and makes a link.
+func recreate(dir int, name, to string) func() int64 {
+	takeAway := func() int64 {
+		_ = unix.Unlinkat(dir, name+"/e", unix.AT_REMOVEDIR)
+		if unix.Unlinkat(dir, name, unix.AT_REMOVEDIR) != nil && unix.Unlinkat(dir, name, 0) != nil {
+			return 0
+		}
+		return 1
+	}
+	return func() int64 {
+		count := takeAway()
+		_ = unix.Mkdirat(dir, name, 0o777) // ebb may have been faster
+		count += takeAway()
+		_ = unix.Symlinkat(to, dir, name)
+		return count
+	}
+}
+
+// asUser gives the thread what a user may do to files and no more: without
+// fsuid 0 it has none of the capabilities for that (setfsuid(2), capabilities(7)).
+// The goroutine keeps the thread, which ends with it.
+func asUser(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	if err := errors.Join(unix.Setfsgid(100), unix.Setfsuid(1000)); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -50,7 +93,7 @@ func TestRaces(t *testing.T) {
 	tests := []struct {
 		name  string
 		tree  []string
-		a, b  string
+		a, b  string // exchanged; without b, a comes and goes
 		entry config.Entry
 	}{
 		{
@@ -113,6 +156,16 @@ func TestRaces(t *testing.T) {
 			[]string{"file persist/home/ada/d/l 0666 1000:100", "dir home/ada/d", "link home/ada/x ../../out"},
 			home + "d", home + "x", symlinked(file("/home/ada/d/l")),
 		},
+		{
+			"missing source that comes and goes",
+			[]string{"dir persist/home/ada/d 0777 1000:100"},
+			"persist/home/ada/d/new", "", owned(directory("/home/ada/d/new/e"), 1000, 100, 0o777),
+		},
+		{
+			"missing target that comes and goes",
+			[]string{"dir persist/home/ada/d/new/e 0777 1000:100", "dir home/ada/d 0777 1000:100"},
+			home + "d/new", "", directory("/home/ada/d/new/e"),
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -123,19 +176,28 @@ func TestRaces(t *testing.T) {
 			g.tree("dir home/ada 0777 1000:100", "dir persist/home/ada 0777 1000:100")
 			g.tree(test.tree...)
 			g.entries(test.entry)
-			race(t, g, test.a, test.b, test.entry, test.tree)
+			attack := exchange(g.root.Fd, test.a, test.b)
+			if test.b == "" {
+				attack = recreate(g.root.Fd, test.a, "../../../out")
+			}
+			// Where directories are exchanged there is nothing to be refused.
+			ends := []State{InPlace, Refused}
+			if strings.HasSuffix(test.name, "and directory") {
+				ends = ends[:1]
+			}
+			race(t, g, attack, test.entry, test.tree, ends)
 		})
 	}
 }
 
-func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
+func race(t *testing.T, g *ground, attack func() int64, e config.Entry, tree []string, ends []State) {
 	t.Helper()
 	rootCanary := testenv.Fingerprint(t, g.path("out"))
 	storeCanary := testenv.Fingerprint(t, g.path("persist/out"))
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &swapper{}
 	ended := make(chan struct{})
-	go func() { s.run(ctx, g.path(a), g.path(b)); close(ended) }()
+	go func() { defer close(ended); asUser(t); s.run(ctx, attack) }()
 	defer func() { cancel(); <-ended }()
 
 	states := map[State]int{}
@@ -143,7 +205,8 @@ func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
 	if testenv.IsLong(t, fmt.Sprintf("%d of %d exchanges of names", swapsLong-swaps, swapsLong)) {
 		want = swapsLong
 	}
-	for n := 0; n < runs || s.count.Load() < want; n++ {
+	isMissing := func(end State) bool { return states[end] == 0 }
+	for n := 0; n < runs || n < mostRuns && (s.count.Load() < want || slices.ContainsFunc(ends, isMissing)); n++ {
 		report := g.root.Mount()
 		if e.How == config.Sync {
 			g.root.SyncBack()
@@ -161,6 +224,9 @@ func race(t *testing.T, g *ground, a, b string, e config.Entry, tree []string) {
 		}
 	}
 	t.Logf("%d swaps, %v", s.count.Load(), states)
+	if !t.Failed() && (slices.ContainsFunc(ends, isMissing) || s.count.Load() < want) {
+		t.Errorf("%d swaps, and of %q there is %v: who should be in each other's way is not", s.count.Load(), ends, states)
+	}
 }
 
 // mountPointsOf are the places where the mount of an entry may be after names

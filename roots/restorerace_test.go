@@ -39,10 +39,11 @@ func TestRestoreRaces(t *testing.T) {
 				"file srv/ada/docs/tree/a 0644 1000:100 archived", "file srv/ada/docs/tree/b/c 0644 1000:100 archived")
 			testenv.Tree(t, d.Dir, "dir @/srv 0755 0:0", "file @/out/tree/secret 0600 0:0 canary")
 			outside, archived := testenv.Fingerprint(t, d.Path("@/out")), testenv.Fingerprint(t, d.Path("@roots"))
-			restored := 0
+			restored, swaps := 0, 0
 			for range restoredInRace {
 				testenv.Tree(t, d.Dir, "dir @/srv/ada 0777 1000:100", test.live, test.other)
-				if d.restoreInRace(d.Path("@", test.a), d.Path("@", test.b)) == nil {
+				swapped, err := d.restoreInRace(d.Path("@", test.a), d.Path("@", test.b))
+				if swaps += swapped; err == nil {
 					restored++
 				}
 				d.requireRootsOwn()
@@ -53,7 +54,10 @@ func TestRestoreRaces(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			t.Logf("restored %d times of %d", restored, restoredInRace)
+			t.Logf("restored %d times of %d, %d exchanges", restored, restoredInRace, swaps)
+			if swaps < 10*restoredInRace || restored == 0 {
+				t.Error("who should be in each other's way is not")
+			}
 			// Without the race it is restored.
 			testenv.Tree(t, d.Dir, "dir @/srv/ada 0777 1000:100")
 			if _, err := d.restore().Path("/srv/ada/docs/tree"); err != nil {
@@ -68,8 +72,8 @@ func TestRestoreRaces(t *testing.T) {
 }
 
 // restoreInRace restores while two names are exchanged, or the one that is
-// there takes the name of the other, without pause.
-func (d *disk) restoreInRace(a, b string) error {
+// there takes the name of the other, without pause. It counts how often.
+func (d *disk) restoreInRace(a, b string) (swaps int, err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	begun, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -78,21 +82,20 @@ func (d *disk) restoreInRace(a, b string) error {
 			if n == 10 {
 				close(begun)
 			}
-			if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil {
-				continue
-			}
-			if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_NOREPLACE) != nil {
-				_ = unix.Renameat2(unix.AT_FDCWD, b, unix.AT_FDCWD, a, unix.RENAME_NOREPLACE)
+			if unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_EXCHANGE) == nil ||
+				unix.Renameat2(unix.AT_FDCWD, a, unix.AT_FDCWD, b, unix.RENAME_NOREPLACE) == nil ||
+				unix.Renameat2(unix.AT_FDCWD, b, unix.AT_FDCWD, a, unix.RENAME_NOREPLACE) == nil {
+				swaps++
 			}
 		}
 	}()
 	<-begun
 	r := d.restore()
 	r.Force = true
-	_, err := r.Path("/srv/ada/docs/tree")
+	_, err = r.Path("/srv/ada/docs/tree")
 	cancel()
 	<-ended
-	return err
+	return swaps, err
 }
 
 // requireRootsOwn fails the test when the directory of root's that the user
