@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -67,8 +68,10 @@ func TestFullMetadata(t *testing.T) {
 		failed = append(failed, lastStep(m.record(t)))
 	}
 	t.Logf("%d files in the way; failed at %q", count, failed)
-	if len(failed) == 0 {
-		t.Error("the file system was not full")
+	// How much each step needs is the kernel's affair, that it is not the same
+	// for all of them is seen here.
+	if slices.Sort(failed); len(slices.Compact(failed)) < 2 {
+		t.Errorf("it was tried to fail at every step, and failed at %q", slices.Compact(failed))
 	}
 	m.whole(t, true)
 	m.write(t)
