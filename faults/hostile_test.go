@@ -1,8 +1,12 @@
 package faults
 
 import (
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/ebb-nix/ebb/faults/tracer"
 	"github.com/ebb-nix/ebb/internal/testenv"
+	"github.com/ebb-nix/ebb/mounts"
 )
 
 // secret is in the files that nobody may reach.
@@ -28,7 +33,13 @@ type planted struct {
 	tree  []string // below the root; OUTSIDE is a path, of the canary that lies in neither
 	entry string   // its fields
 	file  bool
+	owner string // whose the directories are, see [owners]
 }
+
+// owners are whose directories the plants lie in: root's, into which a service of
+// root's has put them; the user's own, on both sides; and one that is everybody's,
+// with the sticky bit, where fs.protected_* have a say (proc_sys_fs(5)).
+var owners = []string{"root", "user", "sticky"}
 
 // ways are the kinds of entries.
 var ways = []struct {
@@ -142,6 +153,33 @@ func (c *planted) plant(t *testing.T, root, outside string) {
 		}
 		testenv.Tree(t, root, spec)
 	}
+	c.giveAway(t, root)
+}
+
+// giveAway makes the homes, and what was planted in them, the user's. A hard link
+// stays whose the file is.
+func (c *planted) giveAway(t *testing.T, root string) {
+	t.Helper()
+	if c.owner != "user" && c.owner != "sticky" {
+		return
+	}
+	for _, home := range []string{root + "/home/ada", root + "/persist/home/ada"} {
+		require(t, filepath.WalkDir(home, func(path string, e os.DirEntry, err error) error {
+			if err != nil {
+				if path == home && errors.Is(err, fs.ErrNotExist) {
+					err = nil
+				}
+				return err
+			}
+			if c.isHardLink() && e.Type().IsRegular() {
+				return nil
+			}
+			return os.Lchown(path, 1000, 100)
+		}))
+		if info, err := os.Lstat(home); c.owner == "sticky" && err == nil && info.IsDir() {
+			require(t, errors.Join(os.Lchown(home, 0, 0), os.Chmod(home, 0o777|fs.ModeSticky)))
+		}
+	}
 }
 
 // hostile is the ground: a root and a store in it.
@@ -174,22 +212,54 @@ func (h *hostile) canaries(t *testing.T) testenv.Inventory {
 	all := testenv.Inventory{}
 	for _, dir := range []string{h.outside, h.path("sysroot/out"), h.path("sysroot/persist/out")} {
 		for path, text := range testenv.Fingerprint(t, dir) {
-			all[dir+"/"+path] = text
+			var st unix.Stat_t
+			require(t, unix.Lstat(dir+"/"+path, &st))
+			all[dir+"/"+path] = fmt.Sprintf("%s inode=%d", text, st.Ino)
 		}
 	}
 	return all
 }
 
+// watch has the kernel tell when a canary that was open for writing is closed,
+// written to or not: IN_CLOSE_WRITE, inotify(7). What it returns says which were.
+func (h *hostile) watch(t *testing.T) (written func() string) {
+	t.Helper()
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	require(t, err)
+	t.Cleanup(func() { unix.Close(fd) })
+	names := map[int32]string{}
+	for path, text := range h.canaries(t) {
+		if strings.HasPrefix(text, "file ") {
+			watch, err := unix.InotifyAddWatch(fd, path, unix.IN_CLOSE_WRITE)
+			require(t, err)
+			names[int32(watch)] = path
+		}
+	}
+	return func() (found string) {
+		events := make([]byte, 4096)
+		n, err := unix.Read(fd, events)
+		if errors.Is(err, unix.EAGAIN) {
+			return ""
+		}
+		require(t, err)
+		for ; n >= unix.SizeofInotifyEvent; n -= unix.SizeofInotifyEvent { // of files, without names
+			found += "open for writing: " + names[int32(binary.NativeEndian.Uint32(events))] + "\n"
+			events = events[unix.SizeofInotifyEvent:]
+		}
+		return found
+	}
+}
+
 // escapes says what a run has reached that it must not: the canary tree is
 // another, is mounted, is mounted on, or its secrets are elsewhere.
-func (h *hostile) escapes(t *testing.T, c *planted, before testenv.Inventory, mounts []string) (found string) {
+func (h *hostile) escapes(t *testing.T, c *planted, before testenv.Inventory, table []string) (found string) {
 	t.Helper()
 	found = before.Diff(h.canaries(t))
 	for _, line := range h.mounts(t) {
 		fields := strings.Fields(line)
 		isEntry := strings.HasPrefix(fields[1], h.path("sysroot/home/")) || fields[1] == h.path("sysroot/zz-good")
 		isOut := strings.Contains(fields[0], "/out") || strings.Contains(fields[0], "outside")
-		if !slices.Contains(mounts, line) && (!isEntry || isOut) {
+		if !slices.Contains(table, line) && (!isEntry || isOut) {
 			found += "mounted: " + line + "\n"
 		}
 	}
@@ -211,10 +281,10 @@ func (c *planted) isHardLink() bool { return strings.HasPrefix(c.tree[len(c.tree
 func (h *hostile) attack(t *testing.T, c *planted, run func(*testing.T, *tracer.Command) *tracer.Result) (escapes string) {
 	t.Helper()
 	h.prepare(t, c)
-	before, mounts := h.canaries(t), h.mounts(t)
+	before, table, written := h.canaries(t), h.mounts(t), h.watch(t)
 	for n, command := range []string{"mount", "mount", "sync"} {
 		r := run(t, h.ebb(command))
-		if escapes = h.escapes(t, c, before, mounts); escapes != "" {
+		if escapes = h.escapes(t, c, before, table) + written(); escapes != "" {
 			return escapes
 		}
 		if r.Status != 0 && !strings.Contains(r.Output, "/home/ada") {
@@ -223,8 +293,52 @@ func (h *hostile) attack(t *testing.T, c *planted, run func(*testing.T, *tracer.
 		if n == 0 && !strings.Contains(strings.Join(h.mounts(t), "\n"), h.path("sysroot/zz-good")+" ") {
 			t.Errorf("the other entry is not in place: %s", r.Output)
 		}
+		if command == "mount" {
+			h.honest(t, r)
+		}
 	}
 	return ""
+}
+
+// honest demands that the status is 0 if every entry is in place and only then,
+// and that the record gives a reason for each that is not.
+func (h *hostile) honest(t *testing.T, r *tracer.Result) {
+	t.Helper()
+	record := h.record(t)
+	if record == nil || record.Mount == nil || len(record.Mount.Entries) != 2 {
+		t.Fatalf("record %+v", record)
+	}
+	missing := 0
+	for _, e := range record.Mount.Entries {
+		switch {
+		case e.OK() && !h.isThere(t, e):
+			t.Errorf("%s is said to be %s and is not: %s", e.Path, e.State, r.Output)
+		case !e.OK() && e.Reason == "":
+			t.Errorf("%s is %s, without a reason", e.Path, e.State)
+		}
+		if !e.OK() {
+			missing++
+		}
+	}
+	if (r.Status == 0) != (missing == 0) {
+		t.Errorf("status %d, %d entries are missing", r.Status, missing)
+	}
+}
+
+// isThere looks at the place of an entry.
+func (h *hostile) isThere(t *testing.T, e mounts.EntryResult) bool {
+	t.Helper()
+	at := h.path("sysroot" + e.Path)
+	switch e.How {
+	case "symlink":
+		to, err := os.Readlink(at)
+		return err == nil && to == "/persist"+e.Path
+	case "sync":
+		here, err := os.ReadFile(at)
+		there, otherErr := os.ReadFile(h.path("sysroot/persist" + e.Path))
+		return e.State == mounts.Waiting || err == nil && otherErr == nil && string(here) == string(there)
+	}
+	return slices.ContainsFunc(h.mounts(t), func(line string) bool { return strings.Contains(line, " "+at+" ") })
 }
 
 // secretSum is how a fingerprint shows a file with the secret in it.
@@ -299,13 +413,20 @@ func TestHostile(t *testing.T) {
 					if !isLong() && i%4 != len(p.name+on)%4 {
 						continue
 					}
-					count++
-					t.Run(c.name, func(t *testing.T) {
-						defer inNamespace(t)()
-						if escapes := h.attack(t, &c, func(t *testing.T, c *tracer.Command) *tracer.Result { return run(t, c) }); escapes != "" {
-							t.Errorf("reached:\n%s", escapes)
+					for n, owner := range owners {
+						// and in one of the three kinds of directories, by turns.
+						if !isLong() && n != (i/4+seed())%len(owners) {
+							continue
 						}
-					})
+						c.owner = owner
+						count++
+						t.Run(owner+"/"+c.name, func(t *testing.T) {
+							defer inNamespace(t)()
+							if escapes := h.attack(t, &c, func(t *testing.T, c *tracer.Command) *tracer.Result { return run(t, c) }); escapes != "" {
+								t.Errorf("reached:\n%s", escapes)
+							}
+						})
+					}
 				}
 				t.Logf("%d hostile cases", count)
 			})
@@ -322,6 +443,24 @@ func onBtrfs(t *testing.T, h *hostile, d *disk) {
 	require(t, unix.Mount(d.Device(), h.path("sysroot/persist"), "btrfs", 0, "subvol=@persist"))
 }
 
+// Who looks on sees a canary that was open for writing, without a byte written.
+func TestHostileSeesOpenFiles(t *testing.T) {
+	h := newHostile(t, onTmpfs)
+	defer inNamespace(t)()
+	h.prepare(t, &planted{tree: []string{"dir home"}, entry: `{"path": "/e"}`, owner: "root"})
+	written := h.watch(t)
+	for flags, want := range map[int]bool{os.O_RDONLY: false, os.O_WRONLY: true, os.O_RDWR: true} {
+		for _, path := range []string{h.outside + "/f", h.path("sysroot/out/d/e"), h.path("sysroot/persist/out/s")} {
+			file, err := os.OpenFile(path, flags, 0)
+			require(t, err)
+			require(t, file.Close())
+			if seen := written(); want != strings.Contains(seen, path) {
+				t.Errorf("%s was open with %#x, and is seen: %q", path, flags, seen)
+			}
+		}
+	}
+}
+
 // What looks on sees: the same program made weak escapes.
 func TestHostileSees(t *testing.T) {
 	testenv.Need(t, testenv.TierBtrfs)
@@ -335,11 +474,11 @@ func TestHostileSees(t *testing.T) {
 		func() {
 			defer inNamespace(t)()
 			h.prepare(t, &c)
-			before, mounts := h.canaries(t), h.mounts(t)
+			before, table := h.canaries(t), h.mounts(t)
 			command := h.ebb("mount")
 			command.FollowLinks = true
 			trace(t, command, func(*tracer.Call) tracer.Fault { return tracer.Fault{} })
-			if h.escapes(t, &c, before, mounts) != "" {
+			if h.escapes(t, &c, before, table) != "" {
 				escapes++
 			}
 		}()
