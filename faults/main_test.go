@@ -60,6 +60,10 @@ func isLong() bool { return testenv.Long() }
 // seedVariable holds a number that says which of the faults are tried in short.
 const seedVariable = "EBB_SEED"
 
+// seeds is how many there are before all comes again: errors, calls, boots that
+// are tried and owners come by turns of 8, 8, 4 and 3.
+const seeds = 96
+
 // seed is the number of the day, unless the environment has another: each day
 // tries other faults, and a run can be made again by what it has printed.
 func seed() int {
@@ -70,11 +74,11 @@ func seed() int {
 var readSeed = sync.OnceValues(func() (int, error) {
 	text := os.Getenv(seedVariable)
 	if text == "" {
-		return int(time.Now().Unix() / (24 * 60 * 60)), nil
+		return int(time.Now().Unix() / (24 * 60 * 60) % seeds), nil
 	}
-	number, err := strconv.ParseUint(text, 10, 31)
+	number, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", seedVariable, err)
 	}
-	return int(number), err
+	return int(number % seeds), err
 })

@@ -309,7 +309,7 @@ func rollbackScenarios() []scenario {
 		{name: "usual", members: []member{fromBlank}, specs: root, boots: 2, goOn: true},
 		{name: "together", members: []member{empty, home}, specs: []string{"subvolume @", "subvolume @home 0711 7:8"}, config: also, boots: 1, goOn: true},
 		{name: "no-root", members: []member{fromBlank}, specs: blankTree, boots: 0},
-		{name: "copy", members: []member{ofFirst}, specs: root, boots: 2, goOn: true, copyOf: 1},
+		{name: "copy", members: []member{ofFirst}, specs: root, boots: 2, copyOf: 1},
 	}
 	// Faults in a recovery: of each thing that a rollback can leave behind.
 	for _, cut := range []struct{ name, at string }{
