@@ -7,7 +7,7 @@ func (x *explorer) choose(s *stage, count int) []Cut {
 	var within, without []int
 	known := s.known.clone()
 	for i, r := range s.records {
-		if known.learnRecord(r) != nil || r.Kind != Write {
+		if known.learnRecord(r) != nil || r.Kind != Write && r.Kind != Discard {
 			continue
 		}
 		if known.isWithin() {

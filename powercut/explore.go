@@ -41,6 +41,7 @@ type Result struct {
 	Scenario string
 	Records  int
 	Writes   int
+	Discards int
 	Flushes  int
 	States   []int // by the number of cuts, less 1
 	Distinct int   // different contents of the disk
@@ -133,7 +134,7 @@ func (x *explorer) undo(changes []change) {
 // restore puts back what the judge's boot has written to the image.
 func (x *explorer) restore(records []Record) {
 	for _, r := range records {
-		if r.Kind == Write {
+		if r, ok := r.written(); ok {
 			end := r.Offset + uint64(len(r.Data))
 			copy(x.machine.disk.image[r.Offset:end], x.base[r.Offset:end])
 		}
@@ -175,8 +176,9 @@ func (x *explorer) advance(s *stage, position int) error {
 	for ; s.at < position; s.at++ {
 		r := s.records[s.at]
 		switch r.Kind {
-		case Write:
-			s.pending = append(s.pending, r)
+		case Write, Discard:
+			write, _ := r.written()
+			s.pending = append(s.pending, write)
 		case Flush:
 			for _, w := range s.pending {
 				s.undo = append(s.undo, x.set(w.Offset, w.Data))
@@ -370,6 +372,8 @@ func (r *Result) count(records []Record) {
 		switch record.Kind {
 		case Write:
 			r.Writes++
+		case Discard:
+			r.Discards++
 		case Flush:
 			r.Flushes++
 		}

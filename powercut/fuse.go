@@ -26,6 +26,7 @@ const (
 	fuseAccess      = 34
 	fuseInterrupt   = 36
 	fuseBatchForget = 42
+	fuseFallocate   = 43
 )
 
 const (
@@ -109,8 +110,10 @@ func (s *fuseServer) answer(request []byte) error {
 	case fuseFsync:
 		s.disk.append(Flush, 0, nil)
 		return s.reply(unique, 0, nil)
+	case fuseFallocate:
+		return s.discard(unique, body)
 	case fuseStatfs:
-		return s.reply(unique, 0, make([]byte, 80))
+		return s.reply(unique, 0, statfsReply())
 	case fuseRelease, fuseFlush, fuseAccess:
 		return s.reply(unique, 0, nil)
 	}
@@ -147,6 +150,15 @@ func initReply(body []byte) []byte {
 	binary.NativeEndian.PutUint32(reply[20:], fuseMaxWrite)
 	binary.NativeEndian.PutUint32(reply[24:], 1)
 	binary.NativeEndian.PutUint16(reply[28:], fuseMaxWrite/4096)
+	return reply
+}
+
+// statfsReply is struct fuse_statfs_out: five counters, bsize, namelen, frsize.
+// A loop device takes discards in units of bsize, if there is one.
+func statfsReply() []byte {
+	reply := make([]byte, 80)
+	binary.NativeEndian.PutUint32(reply[40:], blockSize)
+	binary.NativeEndian.PutUint32(reply[48:], blockSize)
 	return reply
 }
 
@@ -200,4 +212,19 @@ func (s *fuseServer) write(unique uint64, body []byte) error {
 	reply := make([]byte, 8)
 	binary.NativeEndian.PutUint32(reply, uint32(len(data)))
 	return s.reply(unique, 0, reply)
+}
+
+// discard answers struct fuse_fallocate_in: fh, offset, length, mode. All that
+// a loop device asks for is zeros (fallocate(2), FALLOC_FL_PUNCH_HOLE and
+// FALLOC_FL_ZERO_RANGE).
+func (s *fuseServer) discard(unique uint64, body []byte) error {
+	offset, length := binary.NativeEndian.Uint64(body[8:]), binary.NativeEndian.Uint64(body[16:])
+	if size := uint64(len(s.disk.image)); length > size || offset > size-length {
+		return s.reply(unique, unix.ENOSPC, nil)
+	}
+	if !s.disk.append(Discard, offset, binary.NativeEndian.AppendUint64(nil, length)) {
+		return s.reply(unique, unix.EIO, nil)
+	}
+	clear(s.disk.image[offset : offset+length])
+	return s.reply(unique, 0, nil)
 }

@@ -14,9 +14,10 @@ type Kind uint32
 
 // The kinds.
 const (
-	Write Kind = 1 // of Data at Offset
-	Flush Kind = 2 // what was written before it is durable
-	Mark  Kind = 3 // what the test knows: Data is the JSON of an [Event]
+	Write   Kind = 1 // of Data at Offset
+	Flush   Kind = 2 // what was written before it is durable
+	Mark    Kind = 3 // what the test knows: Data is the JSON of an [Event]
+	Discard Kind = 4 // of as many bytes at Offset as the number in Data says
 )
 
 // Record is one entry of the log.
@@ -24,6 +25,18 @@ type Record struct {
 	Kind   Kind
 	Offset uint64
 	Data   []byte
+}
+
+// written is the record as a write: discarded sectors are zeros, or what they
+// were as long as no flush has come.
+func (r Record) written() (write Record, ok bool) {
+	switch r.Kind {
+	case Write:
+		return r, true
+	case Discard:
+		return Record{Write, r.Offset, make([]byte, binary.NativeEndian.Uint64(r.Data))}, true
+	}
+	return Record{}, false
 }
 
 // Sizes of the shared memory. Only what is used takes memory.

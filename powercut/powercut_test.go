@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -161,6 +162,14 @@ func TestLogRecords(t *testing.T) {
 	if err != nil || len(records) != 2 || records[0].Kind != Write || records[0].Offset != 4096 ||
 		string(records[0].Data) != "data of an odd length" || records[1].Kind != Flush {
 		t.Errorf("%v, %v", records, err)
+	}
+	if !s.append(Discard, 8192, []byte{0, 16, 0, 0, 0, 0, 0, 0}) {
+		t.Fatal("no room")
+	}
+	if records, err := s.records(); err != nil || len(records) != 3 {
+		t.Errorf("%v, %v", records, err)
+	} else if zeros, ok := records[2].written(); !ok || zeros.Offset != 8192 || !bytes.Equal(zeros.Data, make([]byte, 4096)) {
+		t.Errorf("a discard of a page is %v", zeros)
 	}
 	if s.append(Write, 0, make([]byte, 4096)) {
 		t.Error("a record went into a log that is full")

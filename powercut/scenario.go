@@ -58,6 +58,8 @@ func Scenarios() []Scenario {
 		{Name: "fsyncs", Boots: 2, Also: true, Blank: true, Fsyncs: true, Options: []string{"commit=300"}},
 		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"--nodesize", "4096"}},
 		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"-m", "single"}},
+		// discard=async waits for two minutes, longer than a recording is.
+		{Name: "discard", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30", "discard=sync"}},
 		{Name: "deletions", Boots: 5, Also: true, Blank: true, Delete: true, Between: true, Options: []string{"commit=30"}},
 		{Name: "nested", Boots: 1, Also: true, Blank: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-between", Boots: 2, Also: true, Blank: true, Between: true, Depth: 2, Options: []string{"commit=300"}},
