@@ -59,5 +59,5 @@ func (x *explorer) seedOf(n int) uint64 {
 
 // isWithin reports whether something was under way that a cut may spoil.
 func (k *Knowledge) isWithin() bool {
-	return k.Rolling || len(k.Adopting) > len(k.Adopted) || k.Syncing > k.Synced
+	return k.Rolling || k.Busy || len(k.Adopting) > len(k.Adopted) || k.Syncing > k.Synced
 }

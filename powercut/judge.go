@@ -41,7 +41,7 @@ func (m *machine) judgeMounted(k *Knowledge, further bool, recovered func() erro
 	if err := k.checkBefore(before); err != nil {
 		return fmt.Errorf("before the recovery: %w", err)
 	}
-	if err := m.checkStore(k); err != nil {
+	if err := errors.Join(m.checkStore(k, false), m.checkMoved(k)); err != nil {
 		return fmt.Errorf("before the recovery: %w", err)
 	}
 	version, err := m.changeBlanks()
@@ -66,10 +66,20 @@ func (m *machine) judgeMounted(k *Knowledge, further bool, recovered func() erro
 	if err := m.checkEntered(k, host); err != nil {
 		return fmt.Errorf("after the recovery: %w", err)
 	}
-	if !further {
-		return nil
+	if m.scenario.Delete {
+		if err := m.checkCleared(k); err != nil {
+			return fmt.Errorf("after the recovery: %w", err)
+		}
 	}
-	return m.checkNext(k, before, record.Sequence, version)
+	if further {
+		if err := m.checkNext(k, before, record.Sequence, version); err != nil {
+			return err
+		}
+	}
+	if err := m.checkStore(k, true); err != nil {
+		return fmt.Errorf("after the recovery: %w", err)
+	}
+	return nil
 }
 
 // checkEntered brings the entries into place, where the cut has left work to be
@@ -81,7 +91,7 @@ func (m *machine) checkEntered(k *Knowledge, host *initrd.Host) error {
 		last = max(last, generation)
 	}
 	adopted := m.top("@persist/var/lib", applicationName(last))
-	if _, err := os.Lstat(adopted); last == fresh || err == nil {
+	if _, err := os.Lstat(adopted); last == fresh || err == nil && !m.scenario.Keep {
 		return nil
 	}
 	if err := m.mountRoot(); err != nil {
@@ -143,7 +153,7 @@ func (k *Knowledge) checkBefore(places []place) error {
 			return err
 		}
 	}
-	return nil
+	return k.checkDoomedTogether(places)
 }
 
 func (k *Knowledge) checkPlace(p *place) error {
@@ -152,6 +162,9 @@ func (k *Knowledge) checkPlace(p *place) error {
 	}
 	if p.generation == fresh {
 		return nil
+	}
+	if number, doomed := k.Doomed[p.generation]; doomed {
+		return k.checkDoomed(p, number)
 	}
 	whole := k.Whole[p.generation]
 	switch {
@@ -172,7 +185,7 @@ func (k *Knowledge) checkPlace(p *place) error {
 	case !p.info.Flags.IsReadOnly():
 		return errors.New("it can be written to")
 	}
-	return nil
+	return k.checkFsynced(p)
 }
 
 // checkLive judges a live subvolume: it is wholly the old one or wholly a fresh
@@ -187,8 +200,10 @@ func (k *Knowledge) checkLive(p *place) error {
 		return nil // programs had begun to write
 	case p.generation != k.Live:
 		return fmt.Errorf("it is generation %d, which was rolled back", p.generation)
+	case p.notWhole != nil:
+		return p.notWhole
 	}
-	return p.notWhole
+	return k.checkFsynced(p)
 }
 
 // onceEach demands each subvolume of a generation in exactly one place.
@@ -241,6 +256,8 @@ func (k *Knowledge) checkRecoveredPlace(p *place, version string) error {
 		return checkFresh(p.path, version)
 	case p.generation == fresh:
 		return nil
+	case k.isDoomed(p.generation):
+		return k.checkDoomed(p, k.Doomed[p.generation])
 	case p.where != isArchived:
 		return fmt.Errorf("it is generation %d", p.generation)
 	case !k.Whole[p.generation]:
@@ -255,7 +272,7 @@ func (k *Knowledge) checkRecoveredPlace(p *place, version string) error {
 	if number, acknowledged := k.Archived[p.generation]; acknowledged && number != p.number {
 		return fmt.Errorf("generation %d was archived as %06d", p.generation, number)
 	}
-	return nil
+	return k.checkFsynced(p)
 }
 
 // checkAllArchived demands everything that was there before, and that what was
@@ -277,7 +294,7 @@ func checkAllArchived(k *Knowledge, before, after []place) error {
 	}
 	for i := range before {
 		p := &before[i]
-		if _, kept := number[identity{p.member, p.generation}]; p.generation != fresh && !kept {
+		if _, kept := number[identity{p.member, p.generation}]; p.generation != fresh && p.where != isTrash && !kept {
 			return fmt.Errorf("%s, generation %d, is gone", p, p.generation)
 		}
 	}
@@ -289,14 +306,21 @@ func checkAllArchived(k *Knowledge, before, after []place) error {
 	return nil
 }
 
-// checkStore judges what lies in the store.
-func (m *machine) checkStore(k *Knowledge) error {
+// checkStore judges what lies in the store, before a boot or after one. Of a file
+// that was never copied back the boot takes in what the old root has: a program
+// has written that without an fsync, so after a cut it may be anything.
+func (m *machine) checkStore(k *Knowledge, afterBoot bool) error {
 	for generation := range k.Adopting {
 		if err := m.checkAdopted(generation); err != nil {
 			return err
 		}
 	}
-	if err := m.checkSynced(k); err != nil {
+	if !afterBoot || k.Synced > 0 {
+		if err := m.checkSynced(k); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(m.checkRestored(k), m.checkKept(k)); err != nil {
 		return err
 	}
 	for writer, count := range k.WritersAcknowledged {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 )
 
 // Event is what happened at a point of the log. What is told as done was
@@ -30,8 +29,16 @@ const (
 	EntriesDone    What = "entries done"
 	SyncBackBegins What = "sync back begins"
 	SyncBackDone   What = "sync back done"
-	DeletionBegins What = "deletion begins"
-	WriteDone      What = "write done" // of Writer: its record Count is fsynced
+	DeletionBegins What = "deletion begins" // of the archived root Number
+	MovedByHand    What = "moved by hand"   // what somebody has put beside and into roots
+	DeletionDone   What = "deletion done"   // of all that was begun, and committed
+	WriteDone      What = "write done"      // of Writer: its record Count is fsynced
+	RootWriteDone  What = "root write done" // the same in the root of Generation
+	RestoreBegins  What = "restore begins"
+	RestoreDone    What = "restore done"
+	KeepBegins     What = "keep begins"
+	KeepDone       What = "keep done"  // and on the list of what was kept
+	ApplyDone      What = "apply done" // after KeepBegins, too
 )
 
 // unknown is the generation of a rollback that may have finished another one.
@@ -49,12 +56,25 @@ type Knowledge struct {
 	Adopting, Adopted   map[int]bool // by the generation that the data is of
 	Syncing, Synced     int          // version of the file that is copied back
 	WritersAcknowledged map[int]int
+	RootWrites          map[int]int // by generation
+
+	Moved     bool           // somebody's subvolumes lie among the archived roots
+	Doomed    map[int]uint64 // the numbers of generations whose deletion was begun
+	Deleted   map[int]bool   // those of them that must be gone
+	Restored  map[int]int    // how often each was restored
+	Restoring map[int]bool
+	Keeping   map[int]bool
+	Kept      map[int]bool // in the store
+	Listed    map[int]bool // on the list of what was kept
+	Busy      bool         // a command was begun and has not ended
 }
 
 func newKnowledge() *Knowledge {
 	return &Knowledge{
 		Live: 0, Writing: fresh, Whole: map[int]bool{0: true}, Archived: map[int]uint64{},
-		Adopting: map[int]bool{}, Adopted: map[int]bool{}, WritersAcknowledged: map[int]int{},
+		Adopting: map[int]bool{}, Adopted: map[int]bool{}, WritersAcknowledged: map[int]int{}, RootWrites: map[int]int{},
+		Doomed: map[int]uint64{}, Deleted: map[int]bool{}, Restoring: map[int]bool{}, Restored: map[int]int{},
+		Keeping: map[int]bool{}, Kept: map[int]bool{}, Listed: map[int]bool{},
 	}
 }
 
@@ -62,7 +82,10 @@ func (k *Knowledge) clone() *Knowledge {
 	c := *k
 	c.Whole, c.Archived = maps.Clone(k.Whole), maps.Clone(k.Archived)
 	c.Adopting, c.Adopted = maps.Clone(k.Adopting), maps.Clone(k.Adopted)
-	c.WritersAcknowledged = maps.Clone(k.WritersAcknowledged)
+	c.WritersAcknowledged, c.RootWrites = maps.Clone(k.WritersAcknowledged), maps.Clone(k.RootWrites)
+	c.Doomed, c.Deleted, c.Restored = maps.Clone(k.Doomed), maps.Clone(k.Deleted), maps.Clone(k.Restored)
+	c.Restoring = maps.Clone(k.Restoring)
+	c.Keeping, c.Kept, c.Listed = maps.Clone(k.Keeping), maps.Clone(k.Kept), maps.Clone(k.Listed)
 	return &c
 }
 
@@ -88,13 +111,44 @@ func (k *Knowledge) learn(e Event) {
 		k.Syncing = e.Generation
 	case SyncBackDone:
 		k.Synced = e.Generation
-	case DeletionBegins:
-		for _, generation := range slices.Collect(maps.Keys(k.Archived)) {
-			delete(k.Archived, generation)
-			delete(k.Whole, generation)
-		}
 	case WriteDone:
 		k.WritersAcknowledged[e.Writer] = e.Count
+	case RootWriteDone:
+		k.RootWrites[e.Generation] = e.Count
+	default:
+		k.learnCommand(e)
+	}
+}
+
+// learnCommand takes in an event of a command that a person or a timer runs.
+func (k *Knowledge) learnCommand(e Event) {
+	switch e.What {
+	case DeletionBegins:
+		k.Busy = true
+		for generation, number := range k.Archived {
+			if number == e.Number {
+				k.Doomed[generation] = number
+				delete(k.Archived, generation)
+				delete(k.Whole, generation)
+			}
+		}
+	case MovedByHand:
+		k.Moved = true
+	case DeletionDone:
+		k.Busy = false
+		for generation := range k.Doomed {
+			k.Deleted[generation] = true
+		}
+	case RestoreBegins:
+		k.Busy, k.Restoring[e.Generation] = true, true
+	case RestoreDone:
+		k.Busy = false
+		k.Restored[e.Generation]++
+	case KeepBegins:
+		k.Busy, k.Keeping[e.Generation] = true, true
+	case KeepDone, ApplyDone:
+		k.Busy, k.Kept[e.Generation] = false, true
+		k.Listed[e.Generation] = e.What == KeepDone
 	}
 }
 

@@ -29,6 +29,9 @@ type machine struct {
 	dir      string
 	boots    int
 	contents contents
+
+	load       *load       // of the boot that is recorded
+	rootWrites map[int]int // records of the writer in the root, by generation
 }
 
 // newMachine makes a machine with an empty disk. The caller is in a mount
@@ -41,7 +44,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 	if err := unix.Mount("powercut", "/run", "tmpfs", 0, "mode=0755"); err != nil {
 		return nil, fmt.Errorf("mount tmpfs: %w", err)
 	}
-	m := &machine{scenario: scenario, dir: dir, contents: contents{}}
+	m := &machine{scenario: scenario, dir: dir, contents: contents{}, rootWrites: map[int]int{}}
 	for _, name := range []string{"top", "root", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, err
@@ -95,8 +98,13 @@ func (m *machine) format() error {
 
 // furnish makes the subvolumes. The live ones hold generation 0.
 func (m *machine) furnish() error {
-	for _, name := range []string{"@persist", committed} {
+	for _, name := range []string{"@persist", committed, movedBeside, movedInside} {
 		if err := makeSubvolume(m.top(), name); err != nil {
+			return err
+		}
+	}
+	if m.scenario.Restore {
+		if err := m.makeRestoredDirectory(); err != nil {
 			return err
 		}
 	}

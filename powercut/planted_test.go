@@ -77,6 +77,11 @@ const (
 	stageFile    = "mounts/stage.go"
 	syncBackFile = "mounts/syncback.go"
 	sysFile      = "internal/sys/file.go"
+	removeFile   = "roots/remove.go"
+	proofFile    = "roots/proof.go"
+	restoreFile  = "roots/restore.go"
+	takeFile     = "keep/take.go"
+	keepFile     = "keep/keep.go"
 )
 
 const exchangeText = "return x.intoPlace(s, sys.RenameExchange)"
@@ -193,6 +198,31 @@ func (p *placing) overwriteSource() error {
 	{name: "adopted under its own name", edits: []edit{{adoptFile, "		fd, err := stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {\n			return p.copyDurably(from, t.fd(), name)\n		})\n", "		fd, err := p.copyDurably(from, p.source.trail.fd(), p.source.name)\n"}}},
 	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"fsyncs"}},
 	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "err != nil || entered || len(fds) == mostOldRoots", "err != nil || entered || len(fds) > 0"}}, in: []string{"quiet"}},
+	{name: "deleted before it is in the trash", edits: []edit{{removeFile, "	err = r.moveToTrash(entry, where)\n", "	err = unix.ENOSPC\n"}}, in: []string{"deletions"}},
+	{name: "deletion before the commit of what was brought back", edits: []edit{{restoreFile, "errors.Join(sys.SyncFilesystem(fd), sys.Close(fd))", "sys.Close(fd)"}}, in: []string{"restore-fsyncs", "restore"}},
+	{name: "brought back under its own name", edits: []edit{
+		{restoreFile, "copytree.Copy(f.fd, parent, temporary, options)", "copytree.Copy(f.fd, parent, name, options)"},
+		{restoreFile, "	if err == nil {\n		err = exchange(parent, temporary, name, result.Backup)\n	}\n", ""},
+		{restoreFile, "	options := copytree.Options{SetID: r.SetID}\n", "	options := copytree.Options{SetID: r.SetID}\n	if result.Backup != \"\" {\n		if err := sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup)); err != nil {\n			return err\n		}\n	}\n"},
+	}, in: []string{"restore"}},
+	{name: "what is in the way of what is brought back is removed", edits: []edit{{restoreFile, "err := sys.RenameNoReplace(parent, name, parent, backup)", "err := copytree.Remove(parent, name)"}}, in: []string{"restore"}},
+	{name: "no proof that it is ebb's", edits: []edit{{proofFile, "	if !r.isKnown(name, found.UUID, info) {", "	if false && !r.isKnown(name, found.UUID, info) {"}}, in: []string{"deletions"}},
+	{name: "no proof that it grew there", edits: []edit{{proofFile, "			if s.ID < member.ID {", "			if s.ID == 0 {"}}, in: []string{"deletions"}},
+	{name: "the trash asks for meta.json", edits: []edit{{removeFile, "	return r.removeFrom(trash, name, where, true)", "	return r.removeFrom(trash, name, where, false)"}}, in: []string{"deletions"}},
+	{name: "kept without a commit", edits: []edit{
+		{takeFile, "				err = sys.SyncFilesystem(fd)\n", ""},
+		{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n", "	if p.run.root.Take != nil {\n		return fd, nil\n	}\n	if err := sys.SyncFilesystem(fd); err != nil {\n"},
+	}, in: []string{"keep-fsyncs"}},
+	{name: "on the list before it is in the store", edits: []edit{{keepFile, "	case !both.Source && !m.takeIn(root, r):\n		return r\n	}\n", `	case !both.Source:
+		if err := m.change(store, func(l []config.Entry) []config.Entry { return append(without(l, p), r.entry) }); err != nil {
+			r.end(Failed, err.Error())
+			return r
+		}
+		if !m.takeIn(root, r) {
+			return r
+		}
+	}
+`}}, in: []string{"keep"}},
 	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
 }
 

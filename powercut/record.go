@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/kmsg"
@@ -31,9 +30,9 @@ func (m *machine) recordBoot(boot int, counts []int) error {
 	if err := m.mountTop(); err != nil {
 		return err
 	}
-	l := m.startLoad(counts)
+	m.load = m.startLoad(counts, boot-1)
 	err := m.runBoot(boot)
-	return errors.Join(err, l.end(), m.unmountTop())
+	return errors.Join(err, m.load.end(), m.unmountTop())
 }
 
 func (m *machine) runBoot(boot int) error {
@@ -51,7 +50,7 @@ func (m *machine) runBoot(boot int) error {
 		return err
 	}
 	if m.scenario.Delete && boot%2 == 0 {
-		return m.deleteArchived()
+		return m.deleteArchived(boot)
 	}
 	return nil
 }
@@ -145,6 +144,13 @@ func (m *machine) useRoot(host *initrd.Host, boot int) error {
 	if err := m.writeRoot(boot); err != nil {
 		return err
 	}
+	if err := m.recordSyncBack(host, boot); err != nil {
+		return fmt.Errorf("sync back: %w", err)
+	}
+	return m.runCommands(host, boot)
+}
+
+func (m *machine) recordSyncBack(host *initrd.Host, boot int) error {
 	m.disk.mark(Event{What: SyncBackBegins, Generation: boot})
 	if err := os.WriteFile(m.root(syncedFile), syncedText(boot), 0o644); err != nil {
 		return err
@@ -155,7 +161,7 @@ func (m *machine) useRoot(host *initrd.Host, boot int) error {
 	}
 	defer unix.Close(root.Fd)
 	if err := m.stepwise(func() error { return failedEntry(root.SyncBack()) }); err != nil {
-		return fmt.Errorf("sync back: %w", err)
+		return err
 	}
 	m.disk.mark(Event{What: SyncBackDone, Generation: boot})
 	return nil
@@ -191,51 +197,6 @@ func (m *machine) writeRoot(boot int) error {
 		return err
 	}
 	m.disk.mark(Event{What: WritingDone, Generation: boot})
+	m.load.wrote(boot)
 	return nil
-}
-
-// deleteArchived deletes all archived roots, as a person may do who needs
-// their space, with what is inside them.
-func (m *machine) deleteArchived() error {
-	m.disk.mark(Event{What: DeletionBegins})
-	archived, err := filepath.Glob(m.top("@roots", "[0-9]*"))
-	if err != nil {
-		return err
-	}
-	for _, dir := range archived {
-		for _, name := range []string{"root/srv", "root", "home"} {
-			if err := deleteSubvolume(filepath.Join(dir, name)); err != nil {
-				return err
-			}
-		}
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
-	}
-	return commit(m.top())
-}
-
-func deleteSubvolume(path string) error {
-	parent := filepath.Dir(path)
-	if _, err := os.Lstat(path); err != nil {
-		return nil // a root without it
-	}
-	if filepath.Base(path) == "srv" {
-		// What is inside a read-only subvolume cannot be unlinked.
-		fd, err := openDirectory(parent)
-		if err != nil {
-			return err
-		}
-		err = btrfs.SetReadOnly(fd, false)
-		unix.Close(fd)
-		if err != nil {
-			return err
-		}
-	}
-	fd, err := openDirectory(parent)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	return btrfs.DeleteByName(fd, filepath.Base(path))
 }

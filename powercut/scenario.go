@@ -31,9 +31,14 @@ type Scenario struct {
 	// between, what that has to do with the rest of the transaction shows.
 	Fsyncs bool
 
-	Also   bool // a second subvolume is rolled back with the root
-	Blank  bool // roots are snapshots, not empty subvolumes
-	Delete bool // archived roots are deleted in between
+	// InRoot fsyncs files of the root itself.
+	InRoot bool
+
+	Also    bool // a second subvolume is rolled back with the root
+	Blank   bool // roots are snapshots, not empty subvolumes
+	Delete  bool // archived roots are deleted in between
+	Restore bool // data is brought back from the archive
+	Keep    bool // data of the root is kept, by "ebb keep" and "ebb apply" in turn
 
 	// Depth is how many cuts there are in one story: 2 cuts the recovery from
 	// the first, too. 0 is 1.
@@ -48,7 +53,7 @@ func Scenarios() []Scenario {
 		{Name: "one-writer", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}},
 		{Name: "four-writers", Boots: 2, Also: true, Blank: true, Writers: 4, Options: []string{"commit=300"}},
 		{Name: "four-writers-commit-1", Boots: 2, Blank: true, Writers: 4, Options: []string{"commit=1"}},
-		{Name: "compress", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30", "compress-force=zstd"}},
+		{Name: "compress", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=1", "compress-force=zstd"}},
 		{Name: "four-writers-compress", Boots: 2, Also: true, Blank: true, Writers: 4, Options: []string{"commit=30", "compress=zstd"}},
 		{Name: "empty-roots", Boots: 3, Also: true, Writers: 4, Options: []string{"commit=30"}},
 		{Name: "committer", Boots: 4, Also: true, Blank: true, Committer: true, Options: []string{"commit=300"}},
@@ -56,11 +61,19 @@ func Scenarios() []Scenario {
 		{Name: "between", Boots: 3, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "between-empty", Boots: 3, Also: true, Between: true, Writers: 1, Options: []string{"commit=300"}},
 		{Name: "fsyncs", Boots: 2, Also: true, Blank: true, Fsyncs: true, Options: []string{"commit=300"}},
-		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"--nodesize", "4096"}},
-		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: []string{"-m", "single"}},
+		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=300"}, Mkfs: []string{"--nodesize", "4096"}},
+		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Options: []string{"commit=1"}, Mkfs: []string{"-m", "single"}},
 		// discard=async waits for two minutes, longer than a recording is.
 		{Name: "discard", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30", "discard=sync"}},
+		{Name: "discard-deletions", Boots: 4, Also: true, Blank: true, Writers: 1, Delete: true, Options: []string{"commit=300", "discard=sync"}},
 		{Name: "deletions", Boots: 5, Also: true, Blank: true, Delete: true, Between: true, Options: []string{"commit=30"}},
+		{Name: "in-root", Boots: 3, Also: true, Blank: true, InRoot: true, Options: []string{"commit=300"}},
+		{Name: "in-root-writers", Boots: 2, Also: true, Blank: true, InRoot: true, Writers: 4, Options: []string{"commit=30"}},
+		{Name: "in-root-committer", Boots: 3, Also: true, Blank: true, InRoot: true, Committer: true, Options: []string{"commit=300"}},
+		{Name: "restore", Boots: 4, Also: true, Blank: true, Restore: true, Delete: true, Between: true, Options: []string{"commit=300"}},
+		{Name: "restore-fsyncs", Boots: 2, Also: true, Blank: true, Restore: true, Delete: true, Fsyncs: true, Options: []string{"commit=300"}},
+		{Name: "keep", Boots: 2, Also: true, Blank: true, Keep: true, Between: true, Options: []string{"commit=300"}},
+		{Name: "keep-fsyncs", Boots: 2, Also: true, Blank: true, Keep: true, Fsyncs: true, InRoot: true, Options: []string{"commit=300"}},
 		{Name: "nested", Boots: 1, Also: true, Blank: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-between", Boots: 2, Also: true, Blank: true, Between: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-writers", Boots: 1, Also: true, Writers: 1, Depth: 2, Options: []string{"commit=30"}},

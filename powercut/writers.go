@@ -25,7 +25,8 @@ const slotSize = 4096
 // load is what else goes on in the file system.
 type load struct {
 	machine *machine
-	counts  []int // records of each writer so far
+	counts  []int    // records of each writer so far
+	wholes  chan int // the generations that the live root is of, one after the other
 	stop    atomic.Bool
 	running sync.WaitGroup
 	mu      sync.Mutex
@@ -39,9 +40,13 @@ type writer func(l *load, index, count int) error
 var writers = []writer{(*load).overwrite, (*load).replace, (*load).syncDirectories, (*load).overwrite}
 
 // startLoad starts the writers of the scenario. Counts go on where the last
-// boot's ended.
-func (m *machine) startLoad(counts []int) *load {
-	l := &load{machine: m, counts: counts}
+// boot's ended, in a live root that is of the generation.
+func (m *machine) startLoad(counts []int, generation int) *load {
+	l := &load{machine: m, counts: counts, wholes: make(chan int, 2)}
+	l.wholes <- generation
+	if m.scenario.InRoot {
+		l.running.Go(l.writeInRoots)
+	}
 	for index := range m.scenario.Writers {
 		l.running.Go(func() { l.write(index) })
 	}
@@ -54,9 +59,13 @@ func (m *machine) startLoad(counts []int) *load {
 // end stops the writers and returns what went wrong.
 func (l *load) end() error {
 	l.stop.Store(true)
+	close(l.wholes)
 	l.running.Wait()
 	return l.err
 }
+
+// wrote tells the load that the live root is of that generation now.
+func (l *load) wrote(generation int) { l.wholes <- generation }
 
 func (l *load) fail(err error) {
 	l.mu.Lock()
@@ -107,7 +116,11 @@ func slot(count int) []byte {
 
 // overwrite writes a record over an older one.
 func (l *load) overwrite(index, count int) error {
-	f, err := os.OpenFile(l.machine.writerFile(index), os.O_WRONLY|os.O_CREATE, 0o644)
+	return overwriteFile(l.machine.writerFile(index), count)
+}
+
+func overwriteFile(name string, count int) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
 		return err
 	}
@@ -117,7 +130,10 @@ func (l *load) overwrite(index, count int) error {
 
 // replace writes a new file and renames it, as programs that save a file do.
 func (l *load) replace(index, count int) error {
-	name := l.machine.writerFile(index)
+	return replaceFile(l.machine.writerFile(index), count)
+}
+
+func replaceFile(name string, count int) error {
 	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return err
@@ -153,7 +169,7 @@ func (l *load) syncDirectories(index, count int) error {
 // fsyncDirectories fsyncs the directories in which the rollback and the entries
 // rename, as far as they are there.
 func (m *machine) fsyncDirectories() error {
-	for _, dir := range []string{m.top(), m.top("@roots"), m.top("@roots", ".next"), m.top("@persist/var/lib")} {
+	for _, dir := range []string{m.top(), m.top("@"), m.top("@roots"), m.top("@roots", ".next"), m.top("@persist/var/lib")} {
 		if err := syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -173,43 +189,53 @@ func syncDirectory(path string) error {
 // checkWriter demands the record that was acknowledged last, or a later one in
 // its place.
 func (m *machine) checkWriter(index, count int) error {
-	data, err := os.ReadFile(m.writerFile(index))
+	check := checkOverwritten
+	if index%len(writers) == 1 {
+		check = checkReplaced
+	}
+	return check(m.writerFile(index), count)
+}
+
+func checkOverwritten(name string, count int) error {
+	data, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("an acknowledged fsync is lost: %w", err)
 	}
-	if index%len(writers) == 1 { // the whole file is of one record
-		return checkReplaced(data, index, count)
-	}
 	for back := range min(slots, count) {
-		if err := checkSlot(data, index, count-back); err != nil {
+		if err := checkSlot(data, name, count-back); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func checkSlot(data []byte, index, count int) error {
+func checkSlot(data []byte, name string, count int) error {
 	at := count % slots * slotSize
 	found := 0
 	if len(data) >= at+8 {
 		found = int(binary.LittleEndian.Uint64(data[at:]))
 	}
 	if found < count || found%slots != count%slots {
-		return fmt.Errorf("an acknowledged fsync is lost: writer %d has record %d where %d was", index, found, count)
+		return fmt.Errorf("an acknowledged fsync is lost: %s has record %d where %d was", filepath.Base(name), found, count)
 	}
 	want := slot(found)
 	if len(data) < at+len(want) || !bytes.Equal(data[at:at+len(want)], want) {
-		return fmt.Errorf("an acknowledged fsync is lost: record %d of writer %d is not whole", found, index)
+		return fmt.Errorf("an acknowledged fsync is lost: record %d of %s is not whole", found, filepath.Base(name))
 	}
 	return nil
 }
 
-func checkReplaced(data []byte, index, count int) error {
+// checkReplaced looks into a file that is wholly of one record.
+func checkReplaced(name string, count int) error {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("an acknowledged fsync is lost: %w", err)
+	}
 	for at := 0; at+8 <= len(data); at += slotSize {
 		found := int(binary.LittleEndian.Uint64(data[at:]))
 		if found >= count && found < count+2*slots && found%slots == at/slotSize {
-			return checkSlot(data, index, found)
+			return checkSlot(data, name, found)
 		}
 	}
-	return fmt.Errorf("an acknowledged fsync is lost: writer %d does not have record %d", index, count)
+	return fmt.Errorf("an acknowledged fsync is lost: %s does not have record %d", filepath.Base(name), count)
 }
