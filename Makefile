@@ -61,9 +61,10 @@ test-faults: ## kill and fail every system call of rollback and mount, and list 
 		scripts/told go test $(if $(filter 1,$(EBB_LONG)),-race) -count=1 -timeout $(TIMEOUT) ./faults/...
 	find build/faults -name '*.txt' -exec cat {} +
 
+# A state of the disk waits for the kernel for half of its time.
 .PHONY: test-powercut
 test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LONG=1 at 100,000
-	EBB_POWERCUT=1 EBB_REQUIRE=$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
+	EBB_POWERCUT=1 EBB_REQUIRE=$(REQUIRED) scripts/told go test -v -count=1 -parallel $$((2 * $$(nproc))) -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines

@@ -70,7 +70,15 @@ type explorer struct {
 	hashes []uint64
 	hash   uint64
 	seed   maphash.Seed
-	seen   map[uint64]bool
+	seen   map[uint64]bool // contents of the disk
+	judged map[judged]bool
+}
+
+// judged is what a judgment depends on: what is on the disk, what is known of it,
+// and whether the boot after the recovery is tried.
+type judged struct {
+	disk, learned uint64
+	further       bool
 }
 
 // change is what a write has overwritten.
@@ -88,7 +96,7 @@ func newExplorer(m *machine, budget Budget) (*explorer, error) {
 		machine: m, budget: budget, random: rand.New(rand.NewPCG(budget.Seed, 2)),
 		result: &Result{Scenario: m.scenario.Name, States: make([]int, max(m.scenario.Depth, 1))},
 		base:   make([]byte, len(m.disk.image)), hashes: make([]uint64, len(m.disk.image)/blockSize),
-		seed: maphash.MakeSeed(), seen: map[uint64]bool{},
+		seed: maphash.MakeSeed(), seen: map[uint64]bool{}, judged: map[judged]bool{},
 	}
 	zeros := maphash.Bytes(x.seed, make([]byte, blockSize))
 	for block := range x.hashes {
@@ -147,7 +155,8 @@ type stage struct {
 	logs    [][]Record
 	records []Record
 	known   *Knowledge
-	depth   int // further levels below this one
+	learned uint64 // tells apart what was learned so far
+	depth   int    // further levels below this one
 	pending []Record
 	at      int // how many records are behind
 	undo    []change
@@ -187,6 +196,9 @@ func (x *explorer) advance(s *stage, position int) error {
 		}
 		if err := s.known.learnRecord(r); err != nil {
 			return err
+		}
+		if r.Kind == Mark {
+			s.learned = mix(s.learned^maphash.Bytes(x.seed, r.Data), 0)
 		}
 	}
 	return nil
@@ -235,8 +247,10 @@ func (x *explorer) tear(w Record, random *rand.Rand) (undo []change) {
 func (x *explorer) try(s *stage, c Cut) error {
 	undo := x.subset(s.pending, c.Seed)
 	defer func() { x.undo(undo) }()
-	level := len(s.story)
-	x.result.States[level]++
+	if x.wasJudged(s, c) {
+		return nil
+	}
+	x.result.States[len(s.story)]++
 	if !x.seen[x.hash] {
 		x.seen[x.hash] = true
 		x.result.Distinct++
@@ -257,19 +271,34 @@ func (x *explorer) try(s *stage, c Cut) error {
 	}
 	next := &stage{
 		story: story, logs: append(slices.Clone(s.logs), s.records), records: recovery,
-		known: s.known.clone(), depth: s.depth - 1,
+		known: s.known.clone(), learned: s.learned, depth: s.depth - 1,
 	}
 	return x.explore(next, x.choose(next, x.budget.Nested))
 }
 
+// wasJudged reports whether the state that is on the disk was judged before, and
+// remembers it. Subsets of few writes are often the same.
+func (x *explorer) wasJudged(s *stage, c Cut) bool {
+	state := judged{disk: x.hash, learned: s.learned, further: true}
+	if x.judged[state] {
+		return true
+	}
+	state.further = c.isFurther()
+	was := x.judged[state]
+	x.judged[state] = true
+	return was
+}
+
+// isFurther reports whether the boot after the recovery is tried: wherever all
+// writes are on the disk, and for half of the other states. It costs as much as
+// the recovery.
+func (c Cut) isFurther() bool { return c.Seed%2 == 0 }
+
 // judge has the machine judge the state that is on the disk. It returns the log
 // of the recovery, where that is to be cut, too.
-//
-// The boot after the recovery is tried wherever all writes are on the disk, and
-// for half of the other states: it costs as much as the recovery.
 func (x *explorer) judge(s *stage, c Cut) (recovery []Record, reason, err error) {
 	disk := x.machine.disk
-	reason = x.machine.nameless(x.machine.judge(s.known, c.Seed%2 == 0, func() error {
+	reason = x.machine.nameless(x.machine.judge(s.known, c.isFurther(), func() error {
 		if s.depth == 0 {
 			return nil
 		}

@@ -226,6 +226,17 @@ func (p *placing) overwriteSource() error {
 	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
 }
 
+func findBug(t *testing.T, name string) *planted {
+	t.Helper()
+	for i := range plantedBugs {
+		if plantedBugs[i].name == name {
+			return &plantedBugs[i]
+		}
+	}
+	t.Fatalf("there is no bug %q", name)
+	return nil
+}
+
 // Each bug can be planted into the source as it is now.
 func TestPlantedBugsFit(t *testing.T) {
 	for _, bug := range plantedBugs {

@@ -14,16 +14,18 @@ import (
 func budgets(s *Scenario) Budget {
 	depth := max(s.Depth, 1)
 	switch {
-	case isLong() && depth == 1:
-		return Budget{Subsets: 3, Checks: 500}
+	case isLong() && depth == 1 && (s.Between || s.Committer):
+		return Budget{States: 5400, Checks: 500}
+	case isLong() && depth == 1: // there are fewer different ones
+		return Budget{States: 2300, Checks: 500}
 	case isLong() && depth == 2 && s.Between:
-		return Budget{States: 400, Nested: 30, Checks: 2000}
+		return Budget{States: 400, Nested: 25, Checks: 2000}
 	case isLong() && depth == 2:
 		return Budget{Subsets: 0, Checks: 2000} // every pair
 	case isLong():
 		return Budget{States: 40, Nested: 8, Checks: 500}
 	case isWhole() && depth == 1:
-		return Budget{States: 715, Checks: 150}
+		return Budget{States: 420, Checks: 150}
 	case isWhole() && depth == 2:
 		return Budget{States: 60, Nested: 6, Checks: 150}
 	case isWhole():
@@ -45,14 +47,9 @@ func leastDistinct() int {
 	return 100
 }
 
-// rounds is how often every scenario is recorded anew: the long run asks for
-// more states than one recording has.
-func rounds() int {
-	if isLong() {
-		return 2
-	}
-	return 1
-}
+// leastNested is how many pairs of cuts, and how many triples, the long run has
+// to try.
+var leastNested = []int{1: 20_000, 2: 1_000}
 
 // Whatever instant the power is cut at, the machine boots, the root is wholly
 // the old one or wholly a fresh one, nothing that was there or acknowledged is
@@ -65,34 +62,51 @@ func TestPowerCuts(t *testing.T) {
 	var mu sync.Mutex
 	var results []*Result
 	t.Run("scenarios", func(t *testing.T) {
-		for round := range rounds() {
-			for _, s := range Scenarios() {
-				t.Run(fmt.Sprintf("%s/%d", s.Name, round), func(t *testing.T) {
-					t.Parallel()
-					budget := budgets(&s)
-					budget.Seed, budget.Failures = uint64(round+1), keptCases
-					result, err := run(program, cases, budget, s.Name)
-					if err != nil {
-						t.Fatal(err)
-					}
-					for _, f := range result.Failures {
-						t.Errorf("state %s: %s\nreplay it: go run ./powercut/cuts replay %s", f.State, f.Reason, f.Case)
-					}
-					t.Log(result)
-					mu.Lock()
-					defer mu.Unlock()
-					results = append(results, result)
-				})
-			}
+		for _, s := range Scenarios() {
+			t.Run(s.Name, func(t *testing.T) {
+				t.Parallel()
+				budget := budgets(&s)
+				budget.Seed, budget.Failures = 1, keptCases
+				result, err := run(program, cases, budget, s.Name)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, f := range result.Failures {
+					t.Errorf("state %s: %s\nreplay it: go run ./powercut/cuts replay %s", f.State, f.Reason, f.Case)
+				}
+				t.Log(result)
+				mu.Lock()
+				defer mu.Unlock()
+				results = append(results, result)
+			})
 		}
 	})
-	distinct := 0
+	requireEnough(t, results)
+}
+
+// requireEnough demands that as much was tried as is promised.
+func requireEnough(t *testing.T, results []*Result) {
+	t.Helper()
+	var distinct, checks int
+	states := make([]int, len(leastNested)) // by the number of cuts, less 1
 	for _, r := range results {
 		distinct += r.Distinct
+		checks += r.Checks
+		for depth, count := range r.States {
+			states[depth] += count
+		}
 	}
-	t.Logf("%d distinct states", distinct)
-	if least := leastDistinct(); distinct < least && !t.Failed() {
+	t.Logf("%d scenarios, %v states, %d distinct, btrfs check %d", len(results), states, distinct, checks)
+	if t.Failed() {
+		return
+	}
+	if least := leastDistinct(); distinct < least {
 		t.Errorf("%d distinct states were tried, want %d", distinct, least)
+	}
+	for depth, least := range leastNested {
+		if isLong() && states[depth] < least {
+			t.Errorf("%d states after %d cuts were tried, want %d", states[depth], depth+1, least)
+		}
 	}
 }
 
@@ -102,26 +116,40 @@ func (r *Result) String() string {
 		r.Scenario, r.Writes, r.Flushes, r.States, r.Distinct, r.Failed, r.Checks, r.Seconds, float64(r.Distinct)/r.Seconds)
 }
 
-// A state that failed fails again when it is replayed, and does not once the
-// bug is gone.
+// A state that failed fails again when it is replayed. One of them is of a cut
+// in the recovery from another cut.
 func TestReplay(t *testing.T) {
 	need(t)
-	bug := plantedBugs[0]
-	weak := build(t, bug.overlay(t))
-	result, err := run(weak, t.TempDir(), Budget{States: 400, Failures: 1, Seed: 1}, bug.scenario())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(result.Failures) != 1 {
-		t.Fatalf("%d states failed, want 1", len(result.Failures))
-	}
-	failed := result.Failures[0]
-	if strings.Contains(failed.Reason, os.TempDir()+"/") {
-		t.Errorf("the directory of this run is in %q", failed.Reason)
-	}
-	output, err := exec.Command(weak, "replay", failed.Case).CombinedOutput()
-	if err == nil || !strings.Contains(string(output), "now:  "+failed.Reason) {
-		t.Errorf("replay of %q: %v\n%s", failed.Reason, err, output)
+	for _, test := range []struct {
+		bug    string
+		budget Budget
+		cuts   int
+	}{
+		{"three renames, no exchange", Budget{States: 400, Failures: 1, Seed: 1}, 1},
+		{"dropped to one number in the trash", Budget{States: 150, Nested: 4, Failures: 1, Seed: 1}, 2},
+	} {
+		t.Run(test.bug, func(t *testing.T) {
+			bug := findBug(t, test.bug)
+			weak := build(t, bug.overlay(t))
+			result, err := run(weak, t.TempDir(), test.budget, bug.scenario())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(result.Failures) != 1 {
+				t.Fatalf("%d states failed, want 1", len(result.Failures))
+			}
+			failed := result.Failures[0]
+			if story, err := ParseStory(failed.State); err != nil || len(story) != test.cuts {
+				t.Errorf("state %q: %v, want %d cuts", failed.State, err, test.cuts)
+			}
+			if strings.Contains(failed.Reason, os.TempDir()+"/") {
+				t.Errorf("the directory of this run is in %q", failed.Reason)
+			}
+			output, err := exec.Command(weak, "replay", failed.Case).CombinedOutput()
+			if err == nil || !strings.Contains(string(output), "now:  "+failed.Reason) {
+				t.Errorf("replay of %q: %v\n%s", failed.Reason, err, output)
+			}
+		})
 	}
 }
 
