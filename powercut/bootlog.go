@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,9 +14,27 @@ import (
 // [BootFiles] and whose config has the entries of [BootEntries].
 var bootScenario = Scenario{Name: "boot"}
 
-// scenarioKnowledge is what is known of the disk before the first record. Of a
-// boot of another machine nothing is marked in its log: all of it may be a
-// rollback, what is adopted after it, and what programs write to the new root.
+// BootMark is what was acknowledged when the log of such a boot had so many
+// bytes.
+type BootMark struct {
+	Behind int64
+	Event  Event
+}
+
+// BootDone are the events when the machine is up: the root that was there is
+// archived, and programs write to the new one.
+func BootDone() []Event {
+	return []Event{
+		{What: RollbackDone, Generation: 0, Number: 1},
+		{What: EntriesDone, Generation: 0},
+		{What: WritingBegins, Generation: 1},
+	}
+}
+
+// scenarioKnowledge is what is known of the disk before the first record. In
+// the log of a boot of another machine nothing is marked before the machine is
+// up: all of it may be a rollback, what is adopted after it, and what programs
+// write to the new root.
 func scenarioKnowledge(s *Scenario) *Knowledge {
 	k := newKnowledge()
 	if s.Name == bootScenario.Name {
@@ -44,14 +63,15 @@ func BootEntries() string {
 
 // ExploreLog judges the states of a disk that another machine has booted from:
 // image is the disk before, log what was written, as QEMU's blklogwrites keeps
-// it. Cases that fail are kept in caseDir.
-func ExploreLog(image, log string, budget Budget, workDir, caseDir string) (*Result, error) {
+// it, and marks what was acknowledged meanwhile. Cases that fail are kept in
+// caseDir.
+func ExploreLog(image, log string, marks []BootMark, budget Budget, workDir, caseDir string) (*Result, error) {
 	start := time.Now()
 	st, err := os.Stat(image)
 	if err != nil {
 		return nil, err
 	}
-	records, err := readBootLog(log)
+	records, err := readBootLog(log, marks)
 	if err != nil {
 		return nil, err
 	}
@@ -127,19 +147,19 @@ const (
 
 // readBootLog reads such a log. A write that has to be durable by itself (FUA)
 // is followed by a flush.
-func readBootLog(path string) ([]Record, error) {
+func readBootLog(path string, marks []BootMark) ([]Record, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	records, err := parseBootLog(data)
+	records, err := parseBootLog(data, marks)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return records, nil
 }
 
-func parseBootLog(data []byte) ([]Record, error) {
+func parseBootLog(data []byte, marks []BootMark) ([]Record, error) {
 	if len(data) < sectorSize || binary.LittleEndian.Uint64(data) != bootLogMagic {
 		return nil, errors.New("not a log of writes")
 	}
@@ -150,6 +170,13 @@ func parseBootLog(data []byte) ([]Record, error) {
 	var records []Record
 	rest := data[sectorSize:]
 	for n := range count {
+		for len(marks) > 0 && marks[0].Behind <= int64(len(data)-len(rest)) {
+			mark, err := json.Marshal(marks[0].Event)
+			if err != nil {
+				return nil, err
+			}
+			records, marks = append(records, Record{Kind: Mark, Data: mark}), marks[1:]
+		}
 		if len(rest) < sectorSize {
 			return nil, fmt.Errorf("it ends within entry %d of %d", n, count)
 		}

@@ -2,6 +2,7 @@ package powercut
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 )
 
@@ -26,7 +27,7 @@ func TestParseBootLog(t *testing.T) {
 	log = append(log, bootLogEntry(0, 0, bootLogFlush, nil)...)
 	log = append(log, bootLogEntry(4, 1, bootLogDiscard, nil)...)
 	log = append(log, bootLogEntry(6, 2, bootLogFUA, data)...)
-	records, err := parseBootLog(log)
+	records, err := parseBootLog(log, nil)
 	if err != nil || len(records) != 4 {
 		t.Fatalf("%v, %v", records, err)
 	}
@@ -36,8 +37,49 @@ func TestParseBootLog(t *testing.T) {
 		}
 	}
 	for _, length := range []int{0, sectorSize - 1, sectorSize, len(log) - 1} {
-		if records, err := parseBootLog(log[:length]); err == nil {
+		if records, err := parseBootLog(log[:length], nil); err == nil {
 			t.Errorf("of %d bytes: %v, want an error", length, records)
+		}
+	}
+}
+
+// A mark stands before what was logged after it.
+func TestParseBootLogMarks(t *testing.T) {
+	log := make([]byte, sectorSize)
+	binary.LittleEndian.PutUint64(log, bootLogMagic)
+	binary.LittleEndian.PutUint64(log[8:], 3)
+	binary.LittleEndian.PutUint64(log[16:], 3)
+	binary.LittleEndian.PutUint32(log[24:], sectorSize)
+	var behind []int64
+	for n := range uint64(3) {
+		log = append(log, bootLogEntry(n, 1, 0, make([]byte, sectorSize))...)
+		behind = append(behind, int64(len(log)))
+	}
+	done := Event{What: RollbackDone, Number: 1}
+	for _, test := range []struct {
+		behind int64
+		want   []Kind
+	}{
+		{0, []Kind{Mark, Write, Write, Write}},
+		{behind[0], []Kind{Write, Mark, Write, Write}},
+		{behind[0] + 1, []Kind{Write, Write, Mark, Write}},
+		{behind[1], []Kind{Write, Write, Mark, Write}},
+		{behind[2], []Kind{Write, Write, Write}}, // nothing can be cut behind it
+	} {
+		records, err := parseBootLog(log, []BootMark{{Behind: test.behind, Event: done}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var kinds []Kind
+		known := newKnowledge()
+		for _, r := range records {
+			kinds = append(kinds, r.Kind)
+			if err := known.learnRecord(r); err != nil {
+				t.Error(err)
+			}
+		}
+		if !slices.Equal(kinds, test.want) || (known.Highest == 1) != slices.Contains(test.want, Mark) {
+			t.Errorf("a mark behind %d bytes: %v, highest number %d", test.behind, kinds, known.Highest)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -320,7 +321,7 @@ func (m *machine) checkStore(k *Knowledge, afterBoot bool) error {
 			return err
 		}
 	}
-	if err := errors.Join(m.checkRestored(k), m.checkKept(k)); err != nil {
+	if err := errors.Join(m.checkRestored(k), m.checkKept(k), m.checkSyncedFiles(k, afterBoot)); err != nil {
 		return err
 	}
 	for writer, count := range k.WritersAcknowledged {
@@ -344,6 +345,24 @@ func (m *machine) checkAdopted(generation int) error {
 	made := m.top("@persist/var", madeName(generation+1))
 	if unix.Lstat(made, &st) == nil && (st.Uid != madeUID || st.Gid != madeGID || st.Mode&0o7777 != madeMode) {
 		return fmt.Errorf("the new source %s belongs to %d:%d and has mode %04o", filepath.Base(made), st.Uid, st.Gid, st.Mode&0o7777)
+	}
+	return nil
+}
+
+// checkSyncedFiles demands the files that somebody has synced. After a boot those
+// of the root are in the archive.
+func (m *machine) checkSyncedFiles(k *Knowledge, afterBoot bool) error {
+	for path, text := range k.Files {
+		if afterBoot && strings.HasPrefix(path, "@/") {
+			continue
+		}
+		data, err := os.ReadFile(m.top(path))
+		if err != nil {
+			return fmt.Errorf("a file that was synced is lost: %w", err)
+		}
+		if string(data) != text {
+			return fmt.Errorf("a file that was synced is lost: %s holds %q", path, data)
+		}
 	}
 	return nil
 }

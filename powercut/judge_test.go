@@ -190,3 +190,34 @@ func TestWasJudged(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckSyncedFiles(t *testing.T) {
+	m := &machine{dir: t.TempDir()}
+	for _, dir := range []string{"@", "@persist"} {
+		if err := os.MkdirAll(m.top(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for name, text := range map[string]string{"whole": "a", "empty": ""} {
+			if err := os.WriteFile(m.top(dir, name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, test := range []struct {
+		path          string
+		before, after bool
+	}{
+		{"@persist/whole", true, true},
+		{"@persist/empty", false, false},
+		{"@persist/missing", false, false},
+		{"@/whole", true, true},
+		{"@/missing", false, true},
+	} {
+		k := newKnowledge()
+		k.learn(Event{What: FileSynced, Path: test.path, Text: "a"})
+		before, after := m.checkSyncedFiles(k, false), m.checkSyncedFiles(k, true)
+		if (before == nil) != test.before || (after == nil) != test.after {
+			t.Errorf("%s: before a boot %v, after it %v", test.path, before, after)
+		}
+	}
+}

@@ -14,6 +14,8 @@ type Event struct {
 	Number     uint64 `json:",omitempty"` // of an archived root
 	Writer     int    `json:",omitempty"`
 	Count      int    `json:",omitempty"` // of a writer's records
+	Path       string `json:",omitempty"` // of a file that is durable, below the top-level subvolume
+	Text       string `json:",omitempty"` // its contents
 }
 
 // What is the kind of an event.
@@ -34,6 +36,7 @@ const (
 	DeletionDone   What = "deletion done"   // of all that was begun, and committed
 	WriteDone      What = "write done"      // of Writer: its record Count is fsynced
 	RootWriteDone  What = "root write done" // the same in the root of Generation
+	FileSynced     What = "file synced"     // Path, with Text
 	RestoreBegins  What = "restore begins"
 	RestoreDone    What = "restore done"
 	KeepBegins     What = "keep begins"
@@ -56,7 +59,8 @@ type Knowledge struct {
 	Adopting, Adopted   map[int]bool // by the generation that the data is of
 	Syncing, Synced     int          // version of the file that is copied back
 	WritersAcknowledged map[int]int
-	RootWrites          map[int]int // by generation
+	RootWrites          map[int]int       // by generation
+	Files               map[string]string // texts of the files that are durable, by path
 
 	Moved     bool           // somebody's subvolumes lie among the archived roots
 	Doomed    map[int]uint64 // the numbers of generations whose deletion was begun
@@ -72,7 +76,7 @@ type Knowledge struct {
 func newKnowledge() *Knowledge {
 	return &Knowledge{
 		Live: 0, Writing: fresh, Whole: map[int]bool{0: true}, Archived: map[int]uint64{},
-		Adopting: map[int]bool{}, Adopted: map[int]bool{}, WritersAcknowledged: map[int]int{}, RootWrites: map[int]int{},
+		Adopting: map[int]bool{}, Adopted: map[int]bool{}, WritersAcknowledged: map[int]int{}, RootWrites: map[int]int{}, Files: map[string]string{},
 		Doomed: map[int]uint64{}, Deleted: map[int]bool{}, Restoring: map[int]bool{}, Restored: map[int]int{},
 		Keeping: map[int]bool{}, Kept: map[int]bool{}, Listed: map[int]bool{},
 	}
@@ -83,6 +87,7 @@ func (k *Knowledge) clone() *Knowledge {
 	c.Whole, c.Archived = maps.Clone(k.Whole), maps.Clone(k.Archived)
 	c.Adopting, c.Adopted = maps.Clone(k.Adopting), maps.Clone(k.Adopted)
 	c.WritersAcknowledged, c.RootWrites = maps.Clone(k.WritersAcknowledged), maps.Clone(k.RootWrites)
+	c.Files = maps.Clone(k.Files)
 	c.Doomed, c.Deleted, c.Restored = maps.Clone(k.Doomed), maps.Clone(k.Deleted), maps.Clone(k.Restored)
 	c.Restoring = maps.Clone(k.Restoring)
 	c.Keeping, c.Kept, c.Listed = maps.Clone(k.Keeping), maps.Clone(k.Kept), maps.Clone(k.Listed)
@@ -115,6 +120,8 @@ func (k *Knowledge) learn(e Event) {
 		k.WritersAcknowledged[e.Writer] = e.Count
 	case RootWriteDone:
 		k.RootWrites[e.Generation] = e.Count
+	case FileSynced:
+		k.Files[e.Path] = e.Text
 	default:
 		k.learnCommand(e)
 	}

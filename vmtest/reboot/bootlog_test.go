@@ -41,18 +41,26 @@ func TestPowerCutsOfWholeBoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.up(m.Boot)
-	m.Shell("echo a > /etc/a; sync /etc/a; mkdir -p /root/b; echo c > /root/b/c; sync; echo d > /root/d")
+	marks := bootMarks{log: m.Config.WriteLog}
+	marks.add(t, powercut.BootDone()...)
+	m.Shell("echo a > /etc/a; sync /etc/a; echo b > /persist/b; sync /persist/b")
+	marks.add(t, synced("@/etc/a", "a\n"), synced("@persist/b", "b\n"))
+	m.Shell("mkdir -p /root/b /persist/b2; echo c > /root/b/c; echo d > /persist/b2/d; sync")
+	marks.add(t, synced("@/root/b/c", "c\n"), synced("@persist/b2/d", "d\n"))
+	m.Shell("echo e > /root/e")
 	m.Off()
 
 	program := filepath.Join(dir, "cuts")
 	if out, err := exec.Command("go", "build", "-o", program, "../../powercut/cuts").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
+	marksFile := filepath.Join(dir, "marks")
+	marks.write(t, marksFile)
 	states := bootStates
 	if testenv.IsLong(t, "all but "+bootStates+" power cuts of a whole boot") {
 		states = "0"
 	}
-	cuts := exec.Command(program, "log", m.Config.Disks[0], m.Config.WriteLog, "-states", states, "-checks", "60", "-cases", os.TempDir())
+	cuts := exec.Command(program, "log", m.Config.Disks[0], m.Config.WriteLog, marksFile, "-states", states, "-checks", "60", "-cases", os.TempDir())
 	cuts.Stderr = os.Stderr
 	out, err := cuts.Output()
 	if err != nil {
@@ -70,4 +78,38 @@ func TestPowerCutsOfWholeBoot(t *testing.T) {
 	if result.Distinct < 40 {
 		t.Errorf("%d different states of the disk: this test has shown nothing", result.Distinct)
 	}
+}
+
+// bootMarks are what was acknowledged while a machine ran, and how long its log
+// was by then. What is logged before an answer of the machine has come is in
+// the file by then.
+type bootMarks struct {
+	log  string
+	list []powercut.BootMark
+}
+
+func (b *bootMarks) add(t *testing.T, events ...powercut.Event) {
+	t.Helper()
+	st, err := os.Stat(b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		b.list = append(b.list, powercut.BootMark{Behind: st.Size(), Event: e})
+	}
+}
+
+func (b *bootMarks) write(t *testing.T, path string) {
+	t.Helper()
+	data, err := json.Marshal(b.list)
+	if err == nil {
+		err = os.WriteFile(path, data, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func synced(path, text string) powercut.Event {
+	return powercut.Event{What: powercut.FileSynced, Path: path, Text: text}
 }
