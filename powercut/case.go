@@ -114,7 +114,7 @@ func (m *machine) replay(c *Case) (reason, err error) {
 		x.subset(s.pending, cut.Seed)
 	}
 	_, reason, err = x.judge(s, story[len(story)-1])
-	return reason, err
+	return m.nameless(reason), err
 }
 
 // checkFileSystem lets btrfs check look at some of the states.

@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/bits"
@@ -47,6 +48,7 @@ type Result struct {
 	Distinct int   // different contents of the disk
 	Checks   int   // runs of btrfs check
 	Seconds  float64
+	Again    []Failure // states that could be mounted at the second attempt only
 	Failures []Failure
 	Failed   int // all of them, also those that are not in Failures
 }
@@ -259,7 +261,7 @@ func (x *explorer) try(s *stage, c Cut) error {
 	if err := x.checkFileSystem(story); err != nil {
 		return err
 	}
-	recovery, reason, err := x.judge(s, c)
+	recovery, reason, err := x.judgeTwice(s, c)
 	if err != nil {
 		return err
 	}
@@ -289,6 +291,22 @@ func (x *explorer) wasJudged(s *stage, c Cut) bool {
 	return was
 }
 
+// judgeTwice judges a state again that could not be mounted. Nothing of ebb has
+// looked at it by then, and its bytes are the same: where the second attempt
+// succeeds, the disk was not what had failed the first. That is told.
+func (x *explorer) judgeTwice(s *stage, c Cut) (recovery []Record, reason, err error) {
+	recovery, reason, err = x.judge(s, c)
+	unmountable := (*unmountableError)(nil)
+	if err != nil || !errors.As(reason, &unmountable) {
+		return recovery, reason, err
+	}
+	state := append(slices.Clone(s.story), c).String()
+	if recovery, reason, err = x.judge(s, c); !errors.As(reason, new(*unmountableError)) {
+		x.result.Again = append(x.result.Again, Failure{State: state, Reason: unmountable.Error() + "\n" + unmountable.kernel})
+	}
+	return recovery, reason, err
+}
+
 // isFurther reports whether the boot after the recovery is tried: wherever all
 // writes are on the disk, and for half of the other states. It costs as much as
 // the recovery.
@@ -298,14 +316,14 @@ func (c Cut) isFurther() bool { return c.Seed%2 == 0 }
 // of the recovery, where that is to be cut, too.
 func (x *explorer) judge(s *stage, c Cut) (recovery []Record, reason, err error) {
 	disk := x.machine.disk
-	reason = x.machine.nameless(x.machine.judge(s.known, c.isFurther(), func() error {
+	reason = x.machine.judge(s.known, c.isFurther(), func() error {
 		if s.depth == 0 {
 			return nil
 		}
 		records, err := disk.records()
 		recovery = cloneRecords(records)
 		return err
-	}))
+	})
 	records, err := disk.records()
 	if err != nil {
 		return nil, nil, err
@@ -327,6 +345,7 @@ func (x *explorer) fail(s *stage, story Story, reason error) error {
 	if len(x.result.Failures) == keptCases {
 		return nil
 	}
+	reason = x.machine.nameless(reason)
 	path, err := x.keep(story, append(slices.Clone(s.logs), s.records), reason)
 	if err != nil {
 		return err

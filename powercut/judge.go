@@ -27,12 +27,22 @@ func (m *machine) judge(k *Knowledge, further bool, recovered func() error) erro
 		return err
 	}
 	m.disk.reset()
+	m.kernel.skip()
 	if err := m.mountTop(); err != nil {
-		return err
+		return &unmountableError{err, m.kernel.about(filepath.Base(m.disk.Path))}
 	}
 	err := m.judgeMounted(k, further, recovered)
 	return errors.Join(err, m.unmountTop())
 }
+
+// unmountableError is returned for a disk that cannot be mounted as it is.
+type unmountableError struct {
+	err    error
+	kernel string // what the kernel has said
+}
+
+func (e *unmountableError) Error() string { return e.err.Error() }
+func (e *unmountableError) Unwrap() error { return e.err }
 
 func (m *machine) judgeMounted(k *Knowledge, further bool, recovered func() error) error {
 	before, err := m.inspect(true)

@@ -30,6 +30,7 @@ type machine struct {
 	boots    int
 	contents contents
 
+	kernel     kernelLog
 	load       *load       // of the boot that is recorded
 	rootWrites map[int]int // records of the writer in the root, by generation
 }
@@ -51,6 +52,9 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 		}
 	}
 	var err error
+	if m.kernel, err = openKernelLog(); err != nil {
+		return nil, fmt.Errorf("open /dev/kmsg: %w", err)
+	}
 	if m.disk, err = NewDisk(cmp.Or(scenario.Size, diskSize)); err != nil {
 		return nil, err
 	}
@@ -62,7 +66,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 }
 
 func (m *machine) close() error {
-	return errors.Join(m.disk.Close(), unix.Unmount(m.dir, 0), unix.Unmount("/run", 0))
+	return errors.Join(m.disk.Close(), m.kernel.close(), unix.Unmount(m.dir, 0), unix.Unmount("/run", 0))
 }
 
 // top is where the top-level subvolume is mounted, root where the root is.

@@ -74,6 +74,9 @@ func TestPowerCuts(t *testing.T) {
 				for _, f := range result.Failures {
 					t.Errorf("state %s: %s\nreplay it: go run ./powercut/cuts replay %s", f.State, f.Reason, f.Case)
 				}
+				for _, again := range result.Again {
+					t.Logf("state %s could be mounted at the second attempt only: %s", again.State, again.Reason)
+				}
 				t.Log(result)
 				mu.Lock()
 				defer mu.Unlock()
