@@ -1,8 +1,14 @@
 package powercut
 
 import (
+	"bytes"
 	"encoding/binary"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -81,5 +87,33 @@ func TestParseBootLogMarks(t *testing.T) {
 		if !slices.Equal(kinds, test.want) || (known.Highest == 1) != slices.Contains(test.want, Mark) {
 			t.Errorf("a mark behind %d bytes: %v, highest number %d", test.behind, kinds, known.Highest)
 		}
+	}
+}
+
+// A disk on which nothing can be mounted fails, however often it is tried.
+func TestUnmountable(t *testing.T) {
+	need(t)
+	dir := t.TempDir()
+	image, marks := filepath.Join(dir, "image"), filepath.Join(dir, "marks")
+	log := make([]byte, sectorSize)
+	binary.LittleEndian.PutUint64(log, bootLogMagic)
+	binary.LittleEndian.PutUint64(log[16:], 1)
+	binary.LittleEndian.PutUint32(log[24:], sectorSize)
+	log = append(log, bootLogEntry(0, 1, 0, bytes.Repeat([]byte{1}, sectorSize))...)
+	for path, data := range map[string][]byte{image: make([]byte, 1<<20), filepath.Join(dir, "log"): log, marks: []byte("[]")} {
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	output, err := exec.Command(build(t, ""), "log", image, filepath.Join(dir, "log"), marks, "-cases", dir, "-states", "1").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var result Result
+	if err := json.Unmarshal(output, &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Failed != 1 || len(result.Again) != 0 || !strings.Contains(result.Failures[0].Reason, "mount") {
+		t.Errorf("%+v", result)
 	}
 }
