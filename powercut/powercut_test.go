@@ -15,7 +15,7 @@ func budgets(s *Scenario) Budget {
 	depth := max(s.Depth, 1)
 	switch {
 	case isLong() && depth == 1 && (s.Between || s.Committer):
-		return Budget{States: 5400, Checks: 500}
+		return Budget{States: 6000, Checks: 500}
 	case isLong() && depth == 1: // there are fewer different ones
 		return Budget{States: 2300, Checks: 500}
 	case isLong() && depth == 2 && s.Between:
