@@ -181,8 +181,14 @@ func TestWasJudged(t *testing.T) {
 		disk, learned, seed uint64
 		was                 bool
 	}{
-		{1, 1, 3, false}, {1, 1, 3, true}, {1, 1, 5, true}, {1, 2, 3, false}, {2, 1, 3, false},
-		{1, 1, 4, false}, {1, 1, 0, true}, {1, 1, 3, true},
+		{1, 1, 3, false},
+		{1, 1, 3, true},
+		{1, 1, 5, true},
+		{1, 2, 3, false},
+		{2, 1, 3, false},
+		{1, 1, 4, false},
+		{1, 1, 0, true},
+		{1, 1, 3, true},
 	} {
 		x.hash = test.disk
 		if was := x.wasJudged(&stage{learned: test.learned}, Cut{Seed: test.seed}); was != test.was {
