@@ -37,6 +37,7 @@ type troubleOf struct {
 	state  initrd.State // of the rollback
 	unit   string       // whose journal has it
 	shell  []answer     // in the emergency shell
+	lists  string       // in doctor's answer there, if udev had made the link of the disk before it was stopped
 }
 
 // answer is what a command says: its exit status, and words that are in it.
@@ -125,6 +126,9 @@ func (m *machine) wantShell(w troubleOf) {
 	for _, a := range append(append(inEveryShell, answer{"status", 1, []string{w.reason, w.hint}}), w.shell...) {
 		answers[a.command] = a
 	}
+	if w.lists != "" && m.exists(realDevice) {
+		m.wantAnswer(answer{"doctor", 1, []string{w.lists, realDevice}})
+	}
 	for _, a := range answers {
 		m.wantAnswer(a)
 	}
@@ -181,9 +185,8 @@ func damaged(place string) []answer {
 	}
 }
 
-// deviceless are the answers where the device is not there. Others that are, as
-// far as there are any, have a name in found.
-func deviceless(device, found string) []answer {
+// deviceless are the answers where the device is not there.
+func deviceless(device string) []answer {
 	lookedFor := []string{"look for device " + device, "ls /dev/disk/by-*"}
 	return []answer{
 		{"check", 0, []string{"is valid"}},
@@ -191,7 +194,7 @@ func deviceless(device, found string) []answer {
 		{"roots", 1, lookedFor},
 		{"rollback --dry-run", 1, lookedFor},
 		{"sync --dry-run", 1, []string{"/etc/machine-id", "/persist"}},
-		{"doctor", 1, []string{"the root's device " + device + " is not there", found}},
+		{"doctor", 1, []string{"the root's device " + device + " is not there", "/dev/disk/by-"}},
 	}
 }
 
@@ -225,7 +228,7 @@ func TestMissingDevice(t *testing.T) {
 	m.known = append([]string{"machine-id", "disk-by\\x2dlabel-gone", "/dev/disk/by-label/gone"}, failedUnits...)
 	w := troubleOf{
 		reason: "the device " + goneDevice + " did not appear", hint: "ls /dev/disk/by-*", state: initrd.StateRefused, unit: "ebb-failure.service",
-		shell: deviceless(goneDevice, `label "nixos", uuid`),
+		shell: deviceless(goneDevice), lists: `# btrfs, label "nixos", uuid`,
 	}
 	soon := files.Text(`etc/systemd/system/dev-disk-by\x2dlabel-gone.device.d/soon.conf`, "[Unit]\nJobRunningTimeoutSec=3s\n")
 	m.configure(document(rootWith(config.Continue, goneDevice), basicStores))
@@ -244,7 +247,7 @@ func TestMissingDevice(t *testing.T) {
 	m.Config.Disks = nil
 	m.configure(document(standardRoot, basicStores))
 	w.reason = "the device " + realDevice + " did not appear"
-	w.shell = deviceless(realDevice, "no disk with a btrfs is here")
+	w.shell = append(deviceless(realDevice), answer{"doctor", 1, []string{"the root's device " + realDevice + " is not there", "no disk with a btrfs is here"}})
 	m.wantEmergency(w)
 	m.Config.Disks, m.Config.Params = disks, nil
 	m.wantMended(1)
