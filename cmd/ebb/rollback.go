@@ -23,9 +23,6 @@ func runRollback(i *invocation, args []string) error {
 			return err
 		}
 		lines, err := host.PlanRollback(cfg)
-		if len(lines) == 0 && err == nil {
-			format.Fprintln(i.stdout, "nothing to do") // this boot has had its rollback, or the root is not for ebb to change
-		}
 		for _, line := range lines {
 			format.Fprintln(i.stdout, line)
 		}
