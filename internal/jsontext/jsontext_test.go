@@ -154,6 +154,35 @@ func TestUnmarshal(t *testing.T) {
 	}
 }
 
+// Seconds come back as they were: in nanoseconds, and as a clock has them.
+func TestUnmarshalFloats(t *testing.T) {
+	texts := []string{"0", "-0.0", "-1.5", "1e2", "1E+2", "25e-1", "1.5e22", "123456789012345", "0.000000001", "-12.5e-7", "123.456789012345e-10"}
+	for n := int64(1); n < 1e15; n = n*7 + 3 {
+		text, err := Marshal(float64(n) / 1e9)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	for _, text := range texts {
+		want, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := parseFloat(text); err != nil || got != want {
+			t.Errorf("%s: %v, %v, want %v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"1e999", "-1e400", "1e99999999999999999999", "12345678901234567890"} {
+		if got, err := parseFloat(text); err == nil {
+			t.Errorf("%s: %v", text, got)
+		}
+	}
+	if got, err := parseFloat("0e-999999999"); err != nil || got != 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestUnmarshalRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		``:                                   "line 1, column 1: the document ends in the middle",
