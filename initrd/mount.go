@@ -73,9 +73,9 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 		return nil, format.Errorf("open root: %w", err)
 	}
 	record, err := h.rollbackRecord()
-	oldRoots := openOldRoots(record)
+	oldRoots := openOldRoots(record, &cfg.Root, dir)
 	if err != nil {
-		oldRoots = func() ([]int, error) { return nil, err }
+		oldRoots = func() ([]mounts.OldRoot, error) { return nil, err }
 	}
 	stores, notes := withKept(cfg, fd)
 	return &mounts.Root{

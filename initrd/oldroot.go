@@ -9,8 +9,11 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/btrfs"
+	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
+	"github.com/ebb-nix/ebb/mounts"
+	"github.com/ebb-nix/ebb/roots"
 )
 
 // enteredAttribute stands on the top directory of a root that all entries were
@@ -33,9 +36,13 @@ func clearEntered(rootFd int) error {
 	return nil
 }
 
-// wasEntered reports whether the root at name in dirFd has the note.
+// wasEntered reports whether the root at name in dirFd has the note. Where there
+// is none, because it was missing itself, nothing is told of its boot.
 func wasEntered(dirFd int, name string) (bool, error) {
 	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, unix.ENOENT) {
+		return true, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -47,28 +54,33 @@ func wasEntered(dirFd int, name string) (bool, error) {
 	return err == nil, err
 }
 
-// openOldRoots returns how to open the root that a rollback has archived, and
-// those before it as long as their boots came to nothing; nil when it has
-// archived none. They are mounted detached, read-only, without devices and
-// set-id programs.
-func openOldRoots(record *RollbackRecord) func() ([]int, error) {
-	root, made := record.Subvolume(archive.Root)
-	if record.State != StateDone || !made || root.OldID == 0 {
+// openOldRoots returns how to open the root that a rollback has archived, with
+// what was archived along with it of the mounts below dir, and those before it as
+// long as their boots came to nothing; nil when it has archived none. They are
+// mounted detached, read-only, without devices and set-id programs.
+func openOldRoots(record *RollbackRecord, root *config.Root, dir string) func() ([]mounts.OldRoot, error) {
+	if record.State != StateDone || record.Archive == "" {
 		return nil
 	}
-	return func() ([]int, error) {
-		fds, err := oldRoots(record, path.Dir(path.Dir(root.Archived)), root.Archived)
+	return func() ([]mounts.OldRoot, error) {
+		old, err := oldRoots(record, root, dir)
 		if err != nil {
-			for _, fd := range fds {
-				unix.Close(fd)
+			for i := range old {
+				if old[i].Fd >= 0 {
+					unix.Close(old[i].Fd)
+				}
 			}
 			return nil, format.Errorf("open the archived root: %w", err)
 		}
-		return fds, nil
+		return old, nil
 	}
 }
 
-func oldRoots(record *RollbackRecord, archivePath, newest string) (fds []int, err error) {
+func oldRoots(record *RollbackRecord, root *config.Root, dir string) (old []mounts.OldRoot, err error) {
+	members, err := MemberMounts(root, dir)
+	if err != nil {
+		return nil, err
+	}
 	device, err := resolveDevice(record.Device)
 	if err != nil {
 		return nil, err
@@ -81,30 +93,44 @@ func oldRoots(record *RollbackRecord, archivePath, newest string) (fds []int, er
 		return nil, err
 	}
 	defer unix.Close(top)
-	for _, name := range olderThan(top, archivePath, newest) {
-		fd, err := sys.OpenBeneath(top, name, unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			return fds, err
-		}
-		fds = append(fds, fd)
-		dir, err := sys.OpenBeneath(top, path.Dir(name), unix.O_PATH|unix.O_DIRECTORY)
-		if err != nil {
-			return fds, err
-		}
-		entered, err := wasEntered(dir, path.Base(name))
-		unix.Close(dir)
-		if err != nil || entered || len(fds) == mostOldRoots {
-			return fds, err
+	generations := olderThan(top, record.Archive)
+	for _, name := range generations[:min(mostOldRoots, len(generations))] {
+		entered, err := record.openGeneration(&old, top, name, members)
+		if err != nil || entered {
+			return old, err
 		}
 	}
-	return fds, nil
+	return old, nil
 }
 
-// olderThan returns the paths of the newest archived root and of those with
+// openGeneration adds what was archived as one root. It reports whether all
+// entries were in place in that boot: then it is the last to be looked at.
+func (r *RollbackRecord) openGeneration(old *[]mounts.OldRoot, top int, name string, members []roots.Member) (entered bool, err error) {
+	dir, err := sys.OpenBeneath(top, name, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return false, err
+	}
+	defer unix.Close(dir)
+	for _, m := range members {
+		fd := -1
+		// What this boot has not archived is still in place, and an older root
+		// may be from before that subvolume was rolled back along with it.
+		if made, _ := r.Subvolume(m.Name); made.OldID != 0 {
+			fd, err = sys.OpenComponent(dir, m.Name, unix.O_PATH|unix.O_DIRECTORY)
+			if err != nil && !errors.Is(err, unix.ENOENT) {
+				return false, err
+			}
+		}
+		*old = append(*old, mounts.OldRoot{Fd: fd, Mount: m.Mount})
+	}
+	return wasEntered(dir, archive.Root)
+}
+
+// olderThan returns the directories of the newest archived root and of those with
 // smaller numbers, in descending order. Without a list of the archive it is the
 // newest alone.
-func olderThan(top int, archivePath, newest string) []string {
-	names := []string{newest}
+func olderThan(top int, newest string) []string {
+	names, archivePath := []string{newest}, path.Dir(newest)
 	fd, err := archive.Open(top, archivePath)
 	if err != nil {
 		return names
@@ -114,12 +140,12 @@ func olderThan(top int, archivePath, newest string) []string {
 	if err != nil {
 		return names
 	}
-	own, isNumber := archive.ParseDirectoryName(path.Base(path.Dir(newest)))
+	own, isNumber := archive.ParseDirectoryName(path.Base(newest))
 	for _, number := range slices.Backward(numbers) {
 		if isNumber && number >= own {
 			continue
 		}
-		names = append(names, path.Join(archivePath, archive.DirectoryName(number), archive.Root))
+		names = append(names, path.Join(archivePath, archive.DirectoryName(number)))
 	}
 	return names
 }

@@ -59,7 +59,7 @@ func TestRollbackOfTwoDevices(t *testing.T) {
 func TestOldRoot(t *testing.T) {
 	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/data 0644 0:0 old")
 	h := b.host("")
-	if openOldRoots(&RollbackRecord{}) != nil {
+	if openOldRoots(&RollbackRecord{}, &b.cfg.Root, "/") != nil {
 		t.Error("there is an old root before the rollback")
 	}
 	if err := h.Rollback(b.cfg); err != nil {
@@ -73,11 +73,11 @@ func TestOldRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fds, err := openOldRoots(record)()
-	if err != nil || len(fds) != 1 {
-		t.Fatal(fds, err)
+	old, err := openOldRoots(record, &b.cfg.Root, "/")()
+	if err != nil || len(old) != 1 || old[0].Mount != "/" {
+		t.Fatal(old, err)
 	}
-	fd := fds[0]
+	fd := old[0].Fd
 	defer unix.Close(fd)
 	if data, err := sys.ReadFile(fd, "data", 100); err != nil || string(data) != "old" {
 		t.Errorf("got %q, %v", data, err)

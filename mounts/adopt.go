@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"errors"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -15,26 +16,51 @@ import (
 type oldRoots struct {
 	asked  bool
 	err    error
-	trails []trail
+	roots  []OldRoot
+	trails []trail // of each of them
 }
 
-func (o *oldRoots) open(find func() ([]int, error)) {
+func (o *oldRoots) open(find func() ([]OldRoot, error)) {
 	o.asked = true
 	if find == nil {
 		return
 	}
-	var fds []int
-	fds, o.err = find()
-	for _, fd := range fds {
-		o.trails = append(o.trails, trail{base: fd, prefix: "the old root: "})
+	o.roots, o.err = find()
+	for i := range o.roots {
+		o.trails = append(o.trails, trail{base: o.roots[i].Fd, prefix: "the old root: " + o.roots[i].top()})
 	}
 }
 
 func (o *oldRoots) close() {
 	for i := range o.trails {
 		o.trails[i].close()
-		unix.Close(o.trails[i].base)
+		if o.trails[i].base >= 0 {
+			unix.Close(o.trails[i].base)
+		}
 	}
+}
+
+// top is what the paths of an old root begin with.
+func (r *OldRoot) top() string { return strings.TrimSuffix(r.Mount, "/") }
+
+// covering returns which of the old roots may have the path, in their order:
+// those of the longest mount point above it. What lies below that mount point
+// in the root around it was not to be seen.
+func (o *oldRoots) covering(path string) (indexes []int) {
+	longest := -1
+	for i := range o.roots {
+		top := o.roots[i].top()
+		if !strings.HasPrefix(path, top+"/") || len(top) < longest {
+			continue
+		}
+		if len(top) > longest {
+			longest, indexes = len(top), nil
+		}
+		if o.roots[i].Fd >= 0 {
+			indexes = append(indexes, i)
+		}
+	}
+	return indexes
 }
 
 // adopt makes the source a copy of what is at the entry's path in the old root
@@ -81,8 +107,11 @@ func (p *placing) findOld(old *side) error {
 	if !o.asked {
 		o.open(p.run.root.OldRoots)
 	}
-	for i := range o.trails {
-		err := old.look(&o.trails[i], p.item.Entry)
+	covering := o.covering(p.item.Entry.Path)
+	for n, i := range covering {
+		entry := *p.item.Entry
+		entry.Path = entry.Path[len(o.roots[i].top()):]
+		err := old.look(&o.trails[i], &entry)
 		if err != nil && p.isOwnLink(old) {
 			return nil
 		}
@@ -93,7 +122,7 @@ func (p *placing) findOld(old *side) error {
 			continue
 		}
 		hasData, err := old.hasData()
-		if err != nil || hasData || i == len(o.trails)-1 {
+		if err != nil || hasData || n == len(covering)-1 {
 			return err
 		}
 	}

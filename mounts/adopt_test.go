@@ -24,17 +24,24 @@ func (g *ground) oldRoot(specs ...string) string {
 	return dir
 }
 
-// opening opens directories as old roots, the newest first.
-func opening(dirs ...string) func() ([]int, error) {
-	return func() (fds []int, err error) {
+// opening opens directories as old roots, the newest first: each is a path, or
+// one after its place in the root and a colon. "/home:" was not archived.
+func opening(dirs ...string) func() ([]OldRoot, error) {
+	return func() (old []OldRoot, err error) {
 		for _, dir := range dirs {
-			fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-			if err != nil {
-				return fds, err
+			r := OldRoot{Fd: -1, Mount: "/"}
+			if place, below, found := strings.Cut(dir, ":"); found {
+				r.Mount, dir = place, below
 			}
-			fds = append(fds, fd)
+			if dir != "" {
+				r.Fd, err = unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+				if err != nil {
+					return old, err
+				}
+			}
+			old = append(old, r)
 		}
-		return fds, nil
+		return old, nil
 	}
 }
 
@@ -171,14 +178,14 @@ func TestAdoptWrongTypes(t *testing.T) {
 func TestOldRootFails(t *testing.T) {
 	g := newGround(t)
 	asked := 0
-	g.root.OldRoots = func() ([]int, error) { asked++; return nil, fmt.Errorf("disk on fire") }
+	g.root.OldRoots = func() ([]OldRoot, error) { asked++; return nil, fmt.Errorf("disk on fire") }
 	g.entries(directory("/a"), directory("/b"))
 	results := g.mount()
 	g.requireState(results, "/a", InPlace)
 	if !strings.Contains(results["/b"].Adoption, "disk on fire") || asked != 1 {
 		t.Errorf("%q, asked %d times", results["/b"].Adoption, asked)
 	}
-	g.root.OldRoots = func() ([]int, error) { t.Error("asked for the old root in vain"); return nil, nil }
+	g.root.OldRoots = func() ([]OldRoot, error) { t.Error("asked for the old root in vain"); return nil, nil }
 	g.mount()
 }
 
@@ -282,6 +289,39 @@ func TestAdoptFromOlderRoot(t *testing.T) {
 	g.requireContent("persist/var/a/data", "old")
 	g.requireContent("persist/etc/f", "old")
 	g.requireContent("persist/var/b/new", "new")
+}
+
+// What was mounted in the old root was what could be seen there, whatever lies
+// below the mount point; of two it is the deeper one. Of what was not archived in
+// this boot the root itself has the newest.
+func TestAdoptFromWhatWasMounted(t *testing.T) {
+	g := newGround(t)
+	root, home, docs, older := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	testenv.Tree(t, root, "file home/u/docs/letter 0644 0:0 hidden", "file home/u/notes/n 0644 0:0 hidden", "file homework/x 0644 0:0 root", "file srv/www/x 0644 0:0 hidden")
+	testenv.Tree(t, home, "dir u/docs", "dir u/empty", "file u/mail/m 0600 1000:100 mail", "file u/conf 0600 0:0 conf")
+	testenv.Tree(t, docs, "file letter 0644 0:0 dear", "file old/letter 0644 0:0 dear")
+	testenv.Tree(t, older, "file u/empty/x 0644 0:0 older", "file u/mail/m 0600 0:0 older")
+	g.tree("file srv/www/x 0644 0:0 live")
+	g.root.OldRoots = opening("/home/u/docs:"+docs, "/srv:", "/home:"+home, root, "/home/u/docs:", "/srv:", "/home:"+older, root)
+	g.entries(directory("/home/u/docs/old"), directory("/home/u/mail"), owned(directory("/home/u/notes"), 0, 0, 0o755), file("/home/u/conf"),
+		directory("/home/u/empty"), directory("/homework"), directory("/srv/www"))
+	results := g.mount()
+	for path, adopted := range map[string]bool{
+		"/home/u/docs/old": true, "/home/u/mail": true, "/home/u/notes": false, "/home/u/conf": true,
+		"/home/u/empty": true, "/homework": true, "/srv/www": true,
+	} {
+		g.requireState(results, path, InPlace)
+		if r := results[path]; (r.Adopted != nil) != adopted || r.Adoption != "" {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	g.requireContent("home/u/docs/old/letter", "dear")
+	g.requireContent("home/u/mail/m", "mail")
+	g.requireContent("home/u/conf", "conf")
+	g.requireContent("home/u/empty/x", "older")
+	g.requireContent("homework/x", "root")
+	g.requireContent("srv/www/x", "live")
+	g.requireMissing("home/u/notes/n")
 }
 
 // What a killed run has left of a staging directory goes away, and what a user

@@ -35,7 +35,7 @@ type Root struct {
 	// none, and behind it older ones, if the boots in between came to an end
 	// before all entries were in place. The descriptors are closed by the run.
 	// It is not called before there is an entry that might have data there.
-	OldRoots func() (fds []int, err error)
+	OldRoots func() ([]OldRoot, error)
 
 	// NewSubvolume makes a btrfs subvolume; dirFd takes ioctls. Nil makes
 	// plain directories.
@@ -57,6 +57,15 @@ type Root struct {
 
 	Utab  string // usually DefaultUtab; "" writes none
 	NoAPI bool   // use mount(2) only, as on kernels without open_tree(2)
+}
+
+// OldRoot is a subvolume of an archived root: the root itself, or what was
+// mounted in it and rolled back along with it.
+type OldRoot struct {
+	// Fd is its top directory. It is negative where nothing was archived of what
+	// is mounted there: what an older boot had is in place.
+	Fd    int
+	Mount string // its place in the root: "/", or "/home" of an ephemeral home
 }
 
 // State says how an entry stands.

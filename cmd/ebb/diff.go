@@ -137,7 +137,7 @@ func (d *difference) read() error {
 		d.baseline = diff.Baseline(*record.Baseline)
 		parts[0].Directories, _ = sys.ReadPath(path.Join(host.RunDir, directoriesName), 1<<30) // worst case: renames are not noticed
 	}
-	members, err := memberMounts(&d.cfg.Root, d.root)
+	members, err := initrd.MemberMounts(&d.cfg.Root, d.root)
 	if err != nil {
 		return err
 	}
@@ -218,7 +218,7 @@ func (d *difference) readArchived(how diff.Judge, rootFd int) error {
 		}
 		return err == nil
 	}
-	members, err := memberMounts(root, d.root)
+	members, err := initrd.MemberMounts(root, d.root)
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func runFind(i *invocation, args []string) error {
 		return err
 	}
 	find.Archive = cfg.Root.Archive
-	if find.Members, err = memberMounts(&cfg.Root, *root); err != nil {
+	if find.Members, err = initrd.MemberMounts(&cfg.Root, *root); err != nil {
 		return err
 	}
 	return initrd.WithTopLevel(&cfg.Root, func(top int) error {

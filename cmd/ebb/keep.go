@@ -84,7 +84,7 @@ func (i *invocation) work(cfg *config.Config, root string) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	members, err := memberMounts(&cfg.Root, root)
+	members, err := initrd.MemberMounts(&cfg.Root, root)
 	if err != nil {
 		return nil, err
 	}

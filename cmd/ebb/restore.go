@@ -7,13 +7,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
-	"github.com/ebb-nix/ebb/mounts"
 	"github.com/ebb-nix/ebb/roots"
 )
 
@@ -56,7 +54,7 @@ func runRestore(i *invocation, args []string) (err error) {
 		return err
 	}
 	r.root, r.Archive, r.DryRun, r.Flat, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", progress()
-	if r.Members, err = memberMounts(&r.cfg.Root, r.root); err != nil {
+	if r.Members, err = initrd.MemberMounts(&r.cfg.Root, r.root); err != nil {
 		return err
 	}
 	if i.dryRun {
@@ -93,25 +91,6 @@ func (r *restore) openTarget(dir string) (int, error) {
 		return -1, err
 	}
 	return fd, nil
-}
-
-// memberMounts finds out where in the root each archived subvolume belongs: an
-// ephemeral home is where its successor is mounted now.
-func memberMounts(root *config.Root, dir string) ([]roots.Member, error) {
-	table, err := mounts.ReadMountInfo()
-	if err != nil {
-		return nil, err
-	}
-	var members []roots.Member
-	for _, also := range root.Also {
-		for _, m := range table {
-			where, inside := strings.CutPrefix(m.MountPoint, strings.TrimSuffix(dir, "/")+"/")
-			if inside && m.Type == "btrfs" && m.Root == "/"+also.Subvolume {
-				members = append(members, roots.Member{Name: also.Name, Mount: "/" + where})
-			}
-		}
-	}
-	return append(members, roots.Member{Name: archive.Root, Mount: "/"}), nil
 }
 
 // storeOf is the store of the entry that covers a path, else the first.

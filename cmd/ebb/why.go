@@ -174,7 +174,7 @@ func (e *explained) nextToKeep(w *work, cfg *config.Config) string {
 
 // findIn looks the path up in the archive.
 func (e *explained) findIn(cfg *config.Config, root string) error {
-	members, err := memberMounts(&cfg.Root, root)
+	members, err := initrd.MemberMounts(&cfg.Root, root)
 	if err != nil {
 		return err
 	}

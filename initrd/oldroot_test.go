@@ -1,0 +1,134 @@
+package initrd
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/testenv"
+	"github.com/ebb-nix/ebb/mounts"
+	"github.com/ebb-nix/ebb/roots"
+)
+
+// homes is a root with a home that is rolled back along with it, one user of
+// which has a subvolume that is, too.
+const homes = `, "also": [{"name": "home", "subvolume": "@home"}, {"name": "ada", "subvolume": "users/ada"}]`
+
+// seen mounts the live root as the machine sees it, and returns where.
+func (b *bench) seen(subvolumes map[string]string, order ...string) string {
+	b.t.Helper()
+	dir := b.t.TempDir()
+	b.t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+	for _, place := range order {
+		at := filepath.Join(dir, place)
+		if err := os.MkdirAll(at, 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := unix.Mount(b.Device(), at, "btrfs", 0, "subvol="+subvolumes[place]); err != nil {
+			b.t.Fatalf("mount %s on %s: %v", subvolumes[place], at, err)
+		}
+	}
+	return dir
+}
+
+// bring brings the entries of the store /persist in below dir, as in a boot.
+func (b *bench) bring(h *Host, dir string, paths ...string) map[string]mounts.EntryResult {
+	b.t.Helper()
+	store := config.Store{Path: "/persist"}
+	for _, path := range paths {
+		store.Entries = append(store.Entries, config.Entry{Path: path, Directory: true, How: config.Bind})
+	}
+	b.cfg.Stores = []config.Store{store}
+	root, err := h.EntryRoot(b.cfg, dir)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer unix.Close(root.Fd)
+	root.Utab = ""
+	results := map[string]mounts.EntryResult{}
+	for _, e := range root.Mount().Entries {
+		results[e.Path] = e
+		if !e.OK() {
+			b.t.Errorf("%s: %s: %s", e.Path, e.State, e.Reason)
+		}
+	}
+	return results
+}
+
+// Entries on what is rolled back along with the root find their data in what was
+// archived of it, and never in what lies below its mount point.
+func TestAdoptFromMembers(t *testing.T) {
+	b := newBench(t, homes, "subvolume @", "subvolume @home", "dir users", "subvolume users/ada", "subvolume @persist",
+		"file @/home/bob/docs/letter 0644 0:0 hidden", "file @/home/bob/hidden/x 0644 0:0 hidden", "file @/var/lib/app/db 0644 0:0 db",
+		"file @home/bob/docs/letter 0600 1000:100 dear", "file @home/ada/docs/letter 0644 0:0 hidden",
+		"file users/ada/docs/letter 0644 0:0 ada")
+	h := b.host("")
+	if err := h.Rollback(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	dir := b.seen(map[string]string{"": "@", "home": "@home", "home/ada": "users/ada", "persist": "@persist"}, "", "home", "home/ada", "persist")
+	if members, err := MemberMounts(&b.cfg.Root, dir); err != nil || !slices.Equal(members, []roots.Member{{Name: "ada", Mount: "/home/ada"}, {Name: "home", Mount: "/home"}, {Name: "root", Mount: "/"}}) {
+		t.Errorf("%+v, %v", members, err)
+	}
+	results := b.bring(h, dir, "/home/ada/docs", "/home/bob/docs", "/home/bob/hidden", "/var/lib/app")
+	for path, adopted := range map[string]bool{"/home/ada/docs": true, "/home/bob/docs": true, "/home/bob/hidden": false, "/var/lib/app": true} {
+		if r := results[path]; (r.Adopted != nil) != adopted || r.Adoption != "" {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	b.wantFile("@persist/home/ada/docs/letter", "ada")
+	b.wantFile("@persist/home/bob/docs/letter", "dear")
+	b.wantFile("@persist/var/lib/app/db", "db")
+	b.wantGone("@persist/home/bob/hidden/x")
+}
+
+// A subvolume that this boot has not rolled back has its data where it was,
+// whatever an older boot has archived of it.
+func TestAdoptFromMemberNotRolledBack(t *testing.T) {
+	b := newBench(t, homes, "subvolume @", "subvolume @home", "dir users", "subvolume users/ada", "subvolume @persist",
+		"file @home/bob/docs/letter 0644 0:0 older")
+	b.rollback("") // and no entry was brought in: older roots count
+	testenv.Tree(t, b.Dir, "file @/home/bob/docs/letter 0644 0:0 hidden", "file @home/bob/docs/letter 0644 0:0 live")
+	also := b.cfg.Root.Also
+	b.cfg.Root.Also = nil
+	h := b.host("")
+	if err := h.Rollback(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	b.cfg.Root.Also = also
+	dir := b.seen(map[string]string{"": "@", "home": "@home", "persist": "@persist"}, "", "home", "persist")
+	if r := b.bring(h, dir, "/home/bob/docs")["/home/bob/docs"]; r.Adopted == nil {
+		t.Errorf("%+v", r)
+	}
+	b.wantFile("@persist/home/bob/docs/letter", "live")
+}
+
+// Boots that came to nothing are looked through for what was mounted, too.
+func TestAdoptFromMemberOfOlderRoot(t *testing.T) {
+	b := newBench(t, homes, "subvolume @", "subvolume @home", "dir users", "subvolume users/ada", "subvolume @persist",
+		"file @home/bob/docs/letter 0644 0:0 dear")
+	b.rollback("")
+	h := b.host("")
+	if err := h.Rollback(b.cfg); err != nil {
+		t.Fatal(err)
+	}
+	dir := b.seen(map[string]string{"": "@", "home": "@home", "persist": "@persist"}, "", "home", "persist")
+	b.bring(h, dir, "/home/bob/docs")
+	b.wantFile("@persist/home/bob/docs/letter", "dear")
+	// Of another file system whose subvolume has the same name nothing is known.
+	other := testenv.Btrfs(t, testenv.BtrfsOptions{})
+	testenv.Tree(t, other.Dir, "subvolume @home")
+	if err := errors.Join(unix.Unmount(filepath.Join(dir, "home"), unix.MNT_DETACH),
+		unix.Mount(other.Device(), filepath.Join(dir, "home"), "btrfs", 0, "subvol=@home")); err != nil {
+		t.Fatal(err)
+	}
+	members, err := MemberMounts(&b.cfg.Root, dir)
+	if err != nil || len(members) != 1 || members[0].Mount != "/" {
+		t.Errorf("%+v, %v", members, err)
+	}
+}
