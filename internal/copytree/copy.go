@@ -50,7 +50,7 @@ func Copy(from, toDir int, name string, o Options) (int, Stats, error) {
 	c := newCopier(o)
 	fd, err := c.copyTop(from, toDir, name)
 	if err != nil {
-		return -1, c.stats, format.Errorf("copy to %q: %w", name, err)
+		return -1, c.stats, format.Errorf("copy: %w", err)
 	}
 	return fd, c.stats, nil
 }

@@ -38,6 +38,9 @@ func (c *copier) copyNode(f *frame, name string, status *sys.Status) error {
 		c.stats.Skipped++
 		return nil
 	}
+	if errors.Is(err, ErrTooLarge) {
+		return err // whatever file it was that made it so
+	}
 	if err != nil {
 		return format.Errorf("%q: %w", name, err)
 	}
