@@ -35,8 +35,11 @@ type Restore struct {
 	// Flat puts just the last component of the path into Target.
 	Flat bool
 	// Force moves what is in the way to a backup name. Without it what is
-	// there is never touched.
+	// there is never touched, but for an empty directory or file: it is filled.
 	Force bool
+	// Store says that Target is a store. What is there may be mounted elsewhere,
+	// and a mount stays on what is moved aside: not even Force does that.
+	Store bool
 	// SetID keeps set-user-ID and set-group-ID bits and file capabilities: a
 	// user of then may have owned the file.
 	SetID  bool
@@ -61,7 +64,9 @@ type Restored struct {
 // is below it, with owner, mode, times, ACLs and other attributes; data is
 // shared with the archived root where the file system can. No link is followed
 // on the way, neither in the archived root nor in the target: both may belong
-// to somebody hostile. It appears under its name when it is whole.
+// to somebody hostile. It appears under its name when it is whole. An empty
+// directory that is there, an entry perhaps, gets what was in it, one name after
+// the other, once all of it is copied; an empty file gets the data.
 //
 // It fails with an error that matches [fs.ErrNotExist] when no archived root
 // has the path, and [fs.ErrExist] when something is in the way.
@@ -166,28 +171,45 @@ func (r *Restore) place(f *found, result *Restored) error {
 	}
 	defer unix.Close(parent)
 	name := path.Base(result.Target)
-	if err := r.clear(parent, name, result); err != nil || r.DryRun {
+	temporary := sys.TemporaryName(name)
+	empty, err := openEmpty(f, parent, name, temporary)
+	if err != nil {
 		return err
 	}
-	temporary := sys.TemporaryName(name)
-	if err := copytree.Remove(parent, temporary); err != nil {
+	dir := parent // where it is copied to
+	if empty >= 0 {
+		defer unix.Close(empty)
+		dir = empty
+	} else if err := r.clear(parent, name, result); err != nil {
 		return err
+	}
+	if r.DryRun {
+		return nil
 	}
 	options := copytree.Options{SetID: r.SetID}
 	if r.Progress != nil {
 		options.Check = func(s *copytree.Stats) error { return r.Progress(result.Path, s) }
 	}
-	fd, stats, err := copytree.Copy(f.fd, parent, temporary, options)
+	fd := openWhole(dir, temporary, f.number)
+	if empty >= 0 && f.status.IsRegular() {
+		fd, err = sys.Reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK)
+	} else if fd < 0 {
+		if err = copytree.Remove(dir, temporary); err == nil {
+			fd, result.Stats, err = copytree.Copy(f.fd, dir, temporary, options)
+		}
+	}
 	if err != nil {
 		return err
 	}
-	result.Stats = stats
-	err = errors.Join(sys.SyncFilesystem(fd), sys.Close(fd))
+	defer unix.Close(fd)
+	if err = sys.SyncFilesystem(fd); err == nil && empty >= 0 {
+		return f.fill(empty, fd, temporary, result, options)
+	}
 	if err == nil {
 		err = exchange(parent, temporary, name, result.Backup)
 	}
 	if err != nil {
-		return errors.Join(err, copytree.Remove(parent, temporary))
+		return errors.Join(err, copytree.Remove(dir, temporary))
 	}
 	return sys.SyncDirectory(parent)
 }
@@ -222,8 +244,18 @@ func (r *Restore) clear(parent int, name string, result *Restored) error {
 	if err != nil {
 		return err
 	}
+	where, is := "DIR", ""
+	if r.Store {
+		is = "in a store, and may be mounted"
+	}
 	if there.IsMountRoot() {
-		return format.Errorf("%q is a mount, an entry perhaps: restore to another place, and move what you need: %w", result.Target, fs.ErrExist)
+		is = "a mount, an entry perhaps"
+		if there.IsDirectory() && !r.Flat {
+			where = "/" + result.Target // where it is kept
+		}
+	}
+	if is != "" {
+		return format.Errorf("%q is %s, and not empty: restore with --to %s, and move what you need: %w", result.Target, is, where, fs.ErrExist)
 	}
 	if !r.Force {
 		return format.Errorf("%q is there: --force moves it to a backup name: %w", result.Target, fs.ErrExist)

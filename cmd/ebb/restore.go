@@ -9,6 +9,7 @@ import (
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
+	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
@@ -23,6 +24,7 @@ type restore struct {
 	root      string
 	to        string
 	intoStore bool
+	forget    bool
 	paths     []string
 }
 
@@ -37,6 +39,7 @@ func runRestore(i *invocation, args []string) (err error) {
 	root := f.rootVar()
 	f.StringVar(&r.to, "to", "", "put it into `DIR` rather than in its place")
 	f.BoolVar(&r.intoStore, "into-store", false, "put it into the store of the entry that covers it, or the first store")
+	f.BoolVar(&r.forget, "forget", false, "bring nothing back; ebb status is not to tell any more what was not adopted")
 	if r.paths, err = i.parse(f, args, 1, -1); err != nil {
 		return err
 	}
@@ -46,6 +49,13 @@ func runRestore(i *invocation, args []string) (err error) {
 	if r.cfg, err = i.config(); err != nil {
 		return err
 	}
+	r.root, r.Archive, r.DryRun, r.Flat, r.Store, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", r.intoStore, progress()
+	if r.forget {
+		for _, p := range r.paths {
+			err = errors.Join(err, r.settle(path.Clean(p), 0))
+		}
+		return err
+	}
 	if _, err := archiveOf(r.cfg); err != nil {
 		return err
 	}
@@ -53,7 +63,6 @@ func runRestore(i *invocation, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.root, r.Archive, r.DryRun, r.Flat, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", progress()
 	if r.Members, err = initrd.MemberMounts(&r.cfg.Root, r.root); err != nil {
 		return err
 	}
@@ -69,7 +78,7 @@ func (r *restore) target(p string) string {
 	case r.to != "":
 		return r.to
 	case r.intoStore:
-		return path.Join(r.root, storeOf(r.cfg, p))
+		return r.storeOf(p)
 	}
 	return r.root
 }
@@ -93,19 +102,43 @@ func (r *restore) openTarget(dir string) (int, error) {
 	return fd, nil
 }
 
-// storeOf is the store of the entry that covers a path, else the first.
-func storeOf(cfg *config.Config, p string) string {
-	for _, s := range cfg.Stores {
-		for _, e := range s.Entries {
-			if p == e.Path || strings.HasPrefix(p, e.Path+"/") {
-				return s.Path
+// settle takes the note off the source of an entry that the archived root of that
+// number has data for: it was brought back, or, where the number is 0, nobody
+// wants it.
+func (r *restore) settle(p string, number uint64) error {
+	dir, err := sys.OpenDirectory(r.storeOf(p))
+	if err != nil {
+		return nil // no store, no note
+	}
+	defer unix.Close(dir)
+	fd, err := sys.OpenBeneath(dir, strings.TrimPrefix(p, "/"), unix.O_RDONLY|unix.O_NONBLOCK)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
+	left := copytree.ReadLeft(fd)
+	if r.DryRun || left == 0 || number != 0 && left != number {
+		return nil
+	}
+	return copytree.RemoveLeft(fd)
+}
+
+// storeOf is the store of the entry that covers a path, the deepest of several,
+// else the first.
+func (r *restore) storeOf(p string) string {
+	deepest, store := "", ""
+	for i := range r.cfg.Stores {
+		s := &r.cfg.Stores[i]
+		if i == 0 {
+			store = s.Path
+		}
+		for j := range s.Entries {
+			if e := s.Entries[j].Path; len(e) > len(deepest) && strings.HasPrefix(p+"/", e+"/") {
+				deepest, store = e, s.Path
 			}
 		}
 	}
-	if len(cfg.Stores) == 0 {
-		return "/"
-	}
-	return cfg.Stores[0].Path
+	return path.Join(r.root, store)
 }
 
 // run restores each path. What fails keeps none of the others back.
@@ -124,6 +157,7 @@ func (r *restore) run(top int) error {
 			if err == nil {
 				results = append(results, result)
 				r.printRestored(result, dir)
+				err = r.settle(result.Path, result.From)
 			}
 			unix.Close(fd)
 		}
