@@ -1,6 +1,7 @@
 package initrd
 
 import (
+	"path"
 	"sort"
 	"strings"
 
@@ -19,34 +20,34 @@ func MemberMounts(root *config.Root, dir string) ([]roots.Member, error) {
 		return nil, err
 	}
 	var members []roots.Member
-	for _, also := range root.Also {
-		for _, where := range mountedOn(table, "/"+also.Subvolume, dir) {
-			members = append(members, roots.Member{Name: also.Name, Mount: where})
+	var own *mounts.MountInfo
+	top := strings.TrimSuffix(dir, "/")
+	for i := range table {
+		m := &table[i]
+		// Another btrfs may have a subvolume of the same name. Their devices are
+		// anonymous, of one major number. What is mounted in another mount comes
+		// after it.
+		if m.MountPoint == dir && m.Type == "btrfs" {
+			own = m
+		}
+		where, inside := strings.CutPrefix(m.MountPoint, top)
+		if !inside || !path.IsAbs(where) || own != nil && m.Minor != own.Minor {
+			continue
+		}
+		if name := memberOf(root, m); name != "" {
+			members = append(members, roots.Member{Name: name, Mount: where})
 		}
 	}
-	sort.SliceStable(members, func(i, j int) bool { return len(members[i].Mount) > len(members[j].Mount) })
+	sort.Slice(members, func(i, j int) bool { return len(members[i].Mount) > len(members[j].Mount) })
 	return append(members, roots.Member{Name: archive.Root, Mount: "/"}), nil
 }
 
-// mountedOn returns where below dir a subvolume of the root's file system is
-// mounted. Another btrfs may have one of the same name; which of them is meant is
-// known where the root itself is mounted on dir.
-func mountedOn(table []mounts.MountInfo, subvolume, dir string) (places []string) {
-	var own *mounts.MountInfo
-	for i := range table {
-		if table[i].MountPoint == dir && table[i].Type == "btrfs" {
-			own = &table[i]
+// memberOf returns which of the further subvolumes is mounted.
+func memberOf(root *config.Root, m *mounts.MountInfo) string {
+	for i := range root.Also {
+		if a := &root.Also[i]; m.Type == "btrfs" && m.Root == "/"+a.Subvolume {
+			return a.Name
 		}
 	}
-	for i := range table {
-		m := &table[i]
-		where, inside := strings.CutPrefix(m.MountPoint, strings.TrimSuffix(dir, "/")+"/")
-		if !inside || m.Type != "btrfs" || m.Root != subvolume {
-			continue
-		}
-		if own == nil || m.Major == own.Major && m.Minor == own.Minor {
-			places = append(places, "/"+where)
-		}
-	}
-	return places
+	return ""
 }

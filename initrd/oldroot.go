@@ -4,6 +4,7 @@ import (
 	"errors"
 	"path"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -36,10 +37,10 @@ func clearEntered(rootFd int) error {
 	return nil
 }
 
-// wasEntered reports whether the root at name in dirFd has the note. Where there
+// wasEntered reports whether the root at name below top has the note. Where there
 // is none, because it was missing itself, nothing is told of its boot.
-func wasEntered(dirFd int, name string) (bool, error) {
-	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+func wasEntered(top int, name string) (bool, error) {
+	fd, err := sys.OpenBeneath(top, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if errors.Is(err, unix.ENOENT) {
 		return true, nil
 	}
@@ -68,29 +69,32 @@ func openOldRoots(record *RollbackRecord, root *config.Root, dir string) func() 
 			for i := range old {
 				if old[i].Fd >= 0 {
 					unix.Close(old[i].Fd)
+					old[i].Fd = -1
 				}
 			}
-			return nil, format.Errorf("open the archived root: %w", err)
+			err = format.Errorf("open the archived root: %w", err)
 		}
-		return old, nil
+		return old, err
 	}
 }
 
 func oldRoots(record *RollbackRecord, root *config.Root, dir string) (old []mounts.OldRoot, err error) {
+	// Its number is known, whatever comes of it.
+	old = append(old, mounts.OldRoot{Fd: -1, Number: record.Sequence})
 	members, err := MemberMounts(root, dir)
 	if err != nil {
-		return nil, err
+		return old, err
 	}
 	device, err := resolveDevice(record.Device)
 	if err != nil {
-		return nil, err
+		return old, err
 	}
 	top, err := sys.NewMount("btrfs", []sys.Option{
 		{Key: "source", Value: device},
 		{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)},
 	}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
 	if err != nil {
-		return nil, err
+		return old, err
 	}
 	defer unix.Close(top)
 	generations := olderThan(top, record.Archive)
@@ -106,24 +110,20 @@ func oldRoots(record *RollbackRecord, root *config.Root, dir string) (old []moun
 // openGeneration adds what was archived as one root. It reports whether all
 // entries were in place in that boot: then it is the last to be looked at.
 func (r *RollbackRecord) openGeneration(old *[]mounts.OldRoot, top int, name string, members []roots.Member) (entered bool, err error) {
-	dir, err := sys.OpenBeneath(top, name, unix.O_PATH|unix.O_DIRECTORY)
-	if err != nil {
-		return false, err
-	}
-	defer unix.Close(dir)
-	for _, m := range members {
-		fd := -1
+	number, _ := archive.ParseDirectoryName(path.Base(name))
+	for i := range members {
+		m, fd := &members[i], -1
 		// What this boot has not archived is still in place, and an older root
 		// may be from before that subvolume was rolled back along with it.
 		if made, _ := r.Subvolume(m.Name); made.OldID != 0 {
-			fd, err = sys.OpenComponent(dir, m.Name, unix.O_PATH|unix.O_DIRECTORY)
+			fd, err = sys.OpenBeneath(top, name+"/"+m.Name, unix.O_PATH|unix.O_DIRECTORY)
 			if err != nil && !errors.Is(err, unix.ENOENT) {
 				return false, err
 			}
 		}
-		*old = append(*old, mounts.OldRoot{Fd: fd, Mount: m.Mount})
+		*old = append(*old, mounts.OldRoot{Fd: fd, Mount: strings.TrimSuffix(m.Mount, "/"), Number: number})
 	}
-	return wasEntered(dir, archive.Root)
+	return wasEntered(top, name+"/"+archive.Root)
 }
 
 // olderThan returns the directories of the newest archived root and of those with

@@ -183,11 +183,6 @@ func (s *Status) judgeMount(m *MountRecord) {
 	if m == nil {
 		return
 	}
-	for _, e := range m.Entries {
-		if e.Adoption != "" {
-			s.problem(format.Sprintf("entry %s: %s", e.Path, e.Adoption), "")
-		}
-	}
 	for _, p := range m.Problems {
 		s.problem(p.Text, p.Hint)
 	}
@@ -209,6 +204,12 @@ func (s *Status) judgeEntries(h *Host, cfg *config.Config, dir string) error {
 		}
 	}
 	for i, e := range s.Entries {
+		if before := told[e.Path]; before.Adoption != "" && (before.Left == 0 || unix.Geteuid() != 0) {
+			e.Adoption = before.Adoption // nothing but the record tells
+		}
+		if e.Adoption != "" {
+			s.problem(format.Sprintf("entry %s: %s", e.Path, e.Adoption), "")
+		}
 		if e.OK() {
 			continue
 		}

@@ -74,10 +74,10 @@ func TestOldRoot(t *testing.T) {
 		t.Fatal(err)
 	}
 	old, err := openOldRoots(record, &b.cfg.Root, "/")()
-	if err != nil || len(old) != 1 || old[0].Mount != "/" {
+	if err != nil || len(old) != 2 || old[0].Fd >= 0 || old[0].Number != 1 || old[1].Mount != "" {
 		t.Fatal(old, err)
 	}
-	fd := old[0].Fd
+	fd := old[1].Fd
 	defer unix.Close(fd)
 	if data, err := sys.ReadFile(fd, "data", 100); err != nil || string(data) != "old" {
 		t.Errorf("got %q, %v", data, err)

@@ -1,11 +1,12 @@
 package mounts
 
 import (
-	"errors"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
@@ -27,7 +28,7 @@ func (o *oldRoots) open(find func() ([]OldRoot, error)) {
 	}
 	o.roots, o.err = find()
 	for i := range o.roots {
-		o.trails = append(o.trails, trail{base: o.roots[i].Fd, prefix: "the old root: " + o.roots[i].top()})
+		o.trails = append(o.trails, trail{base: o.roots[i].Fd, prefix: "the old root: " + o.roots[i].Mount})
 	}
 }
 
@@ -40,29 +41,6 @@ func (o *oldRoots) close() {
 	}
 }
 
-// top is what the paths of an old root begin with.
-func (r *OldRoot) top() string { return strings.TrimSuffix(r.Mount, "/") }
-
-// covering returns which of the old roots may have the path, in their order:
-// those of the longest mount point above it. What lies below that mount point
-// in the root around it was not to be seen.
-func (o *oldRoots) covering(path string) (indexes []int) {
-	longest := -1
-	for i := range o.roots {
-		top := o.roots[i].top()
-		if !strings.HasPrefix(path, top+"/") || len(top) < longest {
-			continue
-		}
-		if len(top) > longest {
-			longest, indexes = len(top), nil
-		}
-		if o.roots[i].Fd >= 0 {
-			indexes = append(indexes, i)
-		}
-	}
-	return indexes
-}
-
 // adopt makes the source a copy of what is at the entry's path in the old root
 // or, where there is no such, in the root itself: a new entry must not hide
 // what is there already. It reports whether there is a source now.
@@ -70,14 +48,14 @@ func (p *placing) adopt() (bool, error) {
 	var old side
 	defer old.close()
 	if err := p.findOld(&old); err != nil {
-		p.result.Adoption = "skipped: " + err.Error()
+		p.leave(err)
 	}
 	if old.exists() {
 		err := p.copySource(&old, "the old root")
 		if err != nil {
-			// The data is safe where it is, the archive. The worst case is a
-			// boot with an empty entry, which the result tells.
-			p.result.Adoption = adoptionText(err, p.item.Entry.Path)
+			// The data is safe where it is, the archive. The worst case is an
+			// empty entry, which the result tells, and the note on the source.
+			p.leave(err)
 		}
 		return err == nil, nil
 	}
@@ -92,14 +70,6 @@ func (p *placing) adopt() (bool, error) {
 	return true, nil
 }
 
-func adoptionText(err error, path string) string {
-	verb := "failed"
-	if errors.Is(err, copytree.ErrTooLarge) {
-		verb = "skipped"
-	}
-	return format.Sprintf("%s: %v; the data is in the old root, get it with: ebb restore %s", verb, err, quotePath(path))
-}
-
 // findOld looks into the old roots, the newest first. An empty mount point in
 // one of them whose boot came to nothing does not hide what is in an older one.
 func (p *placing) findOld(old *side) error {
@@ -107,10 +77,20 @@ func (p *placing) findOld(old *side) error {
 	if !o.asked {
 		o.open(p.run.root.OldRoots)
 	}
-	covering := o.covering(p.item.Entry.Path)
-	for n, i := range covering {
-		entry := *p.item.Entry
-		entry.Path = entry.Path[len(o.roots[i].top()):]
+	entry := *p.item.Entry
+	// What lies below a mount point in the root around it was not to be seen.
+	mount := ""
+	for i := range o.roots {
+		if m := o.roots[i].Mount; len(m) > len(mount) && strings.HasPrefix(entry.Path, m+"/") {
+			mount = m
+		}
+	}
+	entry.Path = entry.Path[len(mount):]
+	for i := range o.roots {
+		if o.roots[i].Mount != mount || o.roots[i].Fd < 0 {
+			continue
+		}
+		p.left = 0
 		err := old.look(&o.trails[i], &entry)
 		if err != nil && p.isOwnLink(old) {
 			return nil
@@ -121,12 +101,34 @@ func (p *placing) findOld(old *side) error {
 		if !old.exists() {
 			continue
 		}
+		p.left = o.roots[i].Number
 		hasData, err := old.hasData()
-		if err != nil || hasData || n == len(covering)-1 {
+		if err != nil || hasData {
 			return err
 		}
 	}
+	p.left = 0
+	if o.err != nil && len(o.roots) > 0 {
+		p.left = o.roots[0].Number
+	}
 	return o.err
+}
+
+// leave tells that what is in the archive stays there, and how to get it.
+func (p *placing) leave(err error) {
+	p.result.Adoption = "skipped: " + err.Error() + p.whereLeft(p.left)
+}
+
+// whereLeft names the archived root: in each after it the path is empty, too.
+func (p *placing) whereLeft(number uint64) string {
+	if number == 0 {
+		return ""
+	}
+	text, command := strconv.FormatUint(number, 10), ", get it with: ebb restore --from "
+	if p.item.Entry.How == config.Symlink {
+		command = ", get it with: ebb restore --into-store --from "
+	}
+	return "; the data is in archived root " + text + command + text + " " + quotePath(p.item.Entry.Path)
 }
 
 // isOwnLink reports whether what is there is the link to the source that an

@@ -29,7 +29,7 @@ func (g *ground) oldRoot(specs ...string) string {
 func opening(dirs ...string) func() ([]OldRoot, error) {
 	return func() (old []OldRoot, err error) {
 		for _, dir := range dirs {
-			r := OldRoot{Fd: -1, Mount: "/"}
+			r := OldRoot{Fd: -1, Number: 17}
 			if place, below, found := strings.Cut(dir, ":"); found {
 				r.Mount, dir = place, below
 			}
@@ -115,12 +115,18 @@ func TestAdoptFromRootItself(t *testing.T) {
 func TestAdoptTooLarge(t *testing.T) {
 	g := newGround(t)
 	g.root.Adopt.Files = 3
-	g.oldRoot("dir a 0711", "file a/1", "file a/2", "file a/3")
+	g.oldRoot("dir a 0711", "file a/1", "file a/2", "file a/3", "dir l", "file l/1", "file l/2", "file l/3")
 	g.tree("dir b", "file b/1", "file b/2", "file b/3")
-	g.entries(directory("/a"), directory("/b"))
+	link := directory("/l")
+	link.How = config.Symlink
+	g.entries(directory("/a"), directory("/b"), link)
 	results := g.mount()
 	g.requireState(results, "/a", InPlace)
-	if r := results["/a"]; r.Adopted != nil || !strings.HasPrefix(r.Adoption, "skipped: ") || !strings.HasSuffix(r.Adoption, "ebb restore /a") {
+	if r := results["/a"]; r.Adopted != nil || r.Adoption != "skipped: copy: too large: more than 3 files; the data is in archived root 17, get it with: ebb restore --from 17 /a" {
+		t.Errorf("%+v", r)
+	}
+	g.requireState(results, "/l", InPlace)
+	if r := results["/l"]; !strings.HasSuffix(r.Adoption, "ebb restore --into-store --from 17 /l") {
 		t.Errorf("%+v", r)
 	}
 	g.requireStat("persist/a", "dir 0755")
@@ -129,8 +135,49 @@ func TestAdoptTooLarge(t *testing.T) {
 	g.requireStat("b/3", "file 0644")
 	g.requireMissing("persist/b")
 	left, err := os.ReadDir(g.path("persist"))
-	if err != nil || len(left) != 1 {
+	if err != nil || len(left) != 2 {
 		t.Errorf("in the store: %v (%v)", left, err)
+	}
+}
+
+// What was left is told in each boot until the note goes, whoever has put
+// something into the source meanwhile.
+func TestLeftIsNotForgotten(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.root.Adopt.Files = 1
+	g.oldRoot("file a/1", "file b/1", "dir l/1", "link m /etc")
+	sub := directory("/b")
+	sub.Subvolume, sub.NoDataCOW = true, true
+	link := directory("/l")
+	link.How = config.Symlink
+	g.entries(directory("/a"), sub, link, directory("/m"))
+	results := g.mount()
+	if r := results["/m"]; r.Left != 0 || strings.Contains(r.Adoption, "archived root") || r.Adoption == "" {
+		t.Errorf("of what could not be brought back: %+v", r)
+	}
+	delete(results, "/m")
+	for path, r := range results {
+		if r.State != InPlace || r.Left != 17 {
+			t.Errorf("%s: %+v", path, r)
+		}
+	}
+	g.root.OldRoots = nil
+	g.tree("file a/new")
+	for path, r := range g.mount() {
+		if r.State != Already || r.Adoption != "" {
+			t.Errorf("second run: %s: %+v", path, r)
+		}
+	}
+	if err := unix.Removexattr(g.path("persist/b"), "trusted.ebb.left"); err != nil {
+		t.Fatal(err)
+	}
+	for path, r := range byPath(g.root.Check()) {
+		told := strings.HasSuffix(r.Adoption, "in archived root 17, get it with: ebb restore --from 17 "+path) ||
+			strings.HasSuffix(r.Adoption, "in archived root 17, get it with: ebb restore --into-store --from 17 /l")
+		if told != (path == "/a" || path == "/l") || told != (r.Left == 17) {
+			t.Errorf("%s: %+v", path, r)
+		}
 	}
 }
 
@@ -178,7 +225,10 @@ func TestAdoptWrongTypes(t *testing.T) {
 func TestOldRootFails(t *testing.T) {
 	g := newGround(t)
 	asked := 0
-	g.root.OldRoots = func() ([]OldRoot, error) { asked++; return nil, fmt.Errorf("disk on fire") }
+	g.root.OldRoots = func() ([]OldRoot, error) {
+		asked++
+		return []OldRoot{{Fd: -1, Number: 17}}, fmt.Errorf("disk on fire")
+	}
 	g.entries(directory("/a"), directory("/b"))
 	results := g.mount()
 	g.requireState(results, "/a", InPlace)

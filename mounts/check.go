@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
@@ -29,6 +30,9 @@ func (p *placing) check() error {
 	}
 	if err != nil || p.result.State != InPlace || !p.source.exists() {
 		return err
+	}
+	if p.result.Left = copytree.ReadLeft(p.source.fd); p.result.Left != 0 {
+		p.result.Adoption = "not adopted when new" + p.whereLeft(p.result.Left)
 	}
 	pending, err := readPending(p.source.fd)
 	if err == nil && pending != "" {

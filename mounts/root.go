@@ -34,7 +34,8 @@ type Root struct {
 	// OldRoots opens the root that was archived in this boot, nil when there is
 	// none, and behind it older ones, if the boots in between came to an end
 	// before all entries were in place. The descriptors are closed by the run.
-	// It is not called before there is an entry that might have data there.
+	// It is not called before there is an entry that might have data there. With
+	// an error it may still return what is known of them, without descriptors.
 	OldRoots func() ([]OldRoot, error)
 
 	// NewSubvolume makes a btrfs subvolume; dirFd takes ioctls. Nil makes
@@ -64,8 +65,9 @@ type Root struct {
 type OldRoot struct {
 	// Fd is its top directory. It is negative where nothing was archived of what
 	// is mounted there: what an older boot had is in place.
-	Fd    int
-	Mount string // its place in the root: "/", or "/home" of an ephemeral home
+	Fd     int
+	Mount  string // its place in the root: "" of the root itself, or "/home" of an ephemeral home
+	Number uint64 // of the archived root
 }
 
 // State says how an entry stands.
@@ -100,6 +102,7 @@ type EntryResult struct {
 	Created  bool            `json:"created,omitempty"`  // the source was made by this run
 	Adopted  *copytree.Stats `json:"adopted,omitempty"`  // the source was copied from an old root
 	Adoption string          `json:"adoption,omitempty"` // why there was data and it was not copied
+	Left     uint64          `json:"left,omitempty"`     // the archived root that has it, where a note on the source says so
 	Pending  string          `json:"pending,omitempty"`  // user:group:mode that the source is to get
 	Notes    []string        `json:"notes,omitempty"`    // what did not go as asked, without harm
 	Steps    []string        `json:"steps,omitempty"`    // of a plan: what would be done

@@ -147,6 +147,7 @@ type placing struct {
 	result *EntryResult
 	source side
 	target side
+	left   uint64 // the archived root that has data which was not adopted
 }
 
 // side is the source or the target of an entry.

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/copytree"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -45,23 +46,31 @@ func (p *placing) makeNewSource() error {
 		}
 	}
 	p.result.Created, p.result.Pending = true, as.pending
-	if isOneStep(p.source.trail, as) && step.Verb != MakeSubvolume && !e.NoDataCOW {
-		return p.act(step, func() error { return p.tookWith(create(p.source.trail, p.source.name)) })
-	}
-	if p.source.missing == "" {
-		if err := p.removeStale(p.source.trail, p.source.name); err != nil {
-			return err
+	finish := func(t *trail, name string) (int, error) {
+		fd, err := create(t, name)
+		if err == nil && e.NoDataCOW {
+			p.setNoDataCOW(fd)
 		}
+		// Later boots find the source, and look for data no more.
+		if err == nil && p.left != 0 && copytree.WriteLeft(fd, p.left) == nil {
+			p.result.Left = p.left
+		}
+		return fd, err
 	}
-	return p.act(step, func() error {
-		return p.tookWith(stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {
-			fd, err := create(t, name)
-			if err == nil && e.NoDataCOW {
-				p.setNoDataCOW(fd)
-			}
-			return fd, err
-		}))
-	})
+	oneStep := isOneStep(p.source.trail, as) && step.Verb != MakeSubvolume && !e.NoDataCOW
+	var err error
+	if p.source.missing == "" && (!oneStep || p.left != 0) {
+		err = p.removeStale(p.source.trail, p.source.name)
+	}
+	// Where the staging name is taken the worst case is a source without a note,
+	// by a power cut in between.
+	if oneStep && (p.left == 0 || err != nil) {
+		return p.act(step, func() error { return p.tookWith(finish(p.source.trail, p.source.name)) })
+	}
+	if err != nil {
+		return err
+	}
+	return p.act(step, func() error { return p.tookWith(stage(p.source.trail, p.source.name, finish)) })
 }
 
 func (p *placing) tookWith(fd int, err error) error {

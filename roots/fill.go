@@ -85,7 +85,7 @@ func (f *found) fill(to, from int, temporary string, result *Restored, options c
 		err = sys.SyncFilesystem(to)
 	}
 	if err == nil && copytree.ReadLeft(to) != 0 {
-		err = copytree.RemoveLeft(to)
+		err = copytree.WriteLeft(to, 0)
 	}
 	return err
 }
@@ -103,7 +103,7 @@ func moveUp(to, from int, temporary string) error {
 	}
 	for _, name := range names {
 		if err := sys.RenameNoReplace(from, name, to, name); err != nil {
-			return format.Errorf("%w: the rest is in %q, and comes when this is run again", err, temporary)
+			return format.Errorf("%w: the rest is in %q, and comes when it is run again", err, temporary)
 		}
 	}
 	return sys.Remove(to, temporary)

@@ -152,7 +152,7 @@ func TestRestoreIntoHalfFilledEntry(t *testing.T) {
 	testenv.Tree(t, d.Dir, "file @persist/srv/data/a 0600 0:0 mine")
 	r = d.restore()
 	r.SetID = true
-	if _, err := r.Path("/srv/data"); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "when this is run again") {
+	if _, err := r.Path("/srv/data"); !errors.Is(err, fs.ErrExist) || !strings.Contains(err.Error(), "when it is run again") {
 		t.Errorf("over what is there: %v", err)
 	}
 	if text, err := os.ReadFile(d.Path("@persist/srv/data/a")); err != nil || string(text) != "mine" || copytree.ReadLeft(d.Open("@persist/srv/data")) != 1 {

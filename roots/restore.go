@@ -246,7 +246,7 @@ func (r *Restore) clear(parent int, name string, result *Restored) error {
 	}
 	where, is := "DIR", ""
 	if r.Store {
-		is = "in a store, and may be mounted"
+		is = "in a store, perhaps mounted"
 	}
 	if there.IsMountRoot() {
 		is = "a mount, an entry perhaps"

@@ -39,7 +39,7 @@ func runRestore(i *invocation, args []string) (err error) {
 	root := f.rootVar()
 	f.StringVar(&r.to, "to", "", "put it into `DIR` rather than in its place")
 	f.BoolVar(&r.intoStore, "into-store", false, "put it into the store of the entry that covers it, or the first store")
-	f.BoolVar(&r.forget, "forget", false, "bring nothing back; ebb status is not to tell any more what was not adopted")
+	f.BoolVar(&r.forget, "forget", false, "bring nothing back: ebb status is to tell of it no more")
 	if r.paths, err = i.parse(f, args, 1, -1); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (r *restore) settle(p string, number uint64) error {
 	if r.DryRun || left == 0 || number != 0 && left != number {
 		return nil
 	}
-	return copytree.RemoveLeft(fd)
+	return copytree.WriteLeft(fd, 0)
 }
 
 // storeOf is the store of the entry that covers a path, the deepest of several,

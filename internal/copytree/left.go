@@ -21,13 +21,14 @@ func ReadLeft(fd int) uint64 {
 	return number
 }
 
-// WriteLeft notes the number, RemoveLeft takes it off.
+// WriteLeft notes the number; 0 takes the note off what fd is open on, which then
+// is no O_PATH descriptor.
 func WriteLeft(fd int, number uint64) error {
+	if number == 0 {
+		return sys.RemoveXattr(fd, leftXattr)
+	}
 	return sys.SetXattr(fd, leftXattr, strconv.AppendUint(nil, number, 10))
 }
-
-// RemoveLeft takes the note off what fd is open on, not an O_PATH descriptor.
-func RemoveLeft(fd int) error { return sys.RemoveXattr(fd, leftXattr) }
 
 // Fill gives what to is open on all that belongs to what from is open on, which
 // status describes: owner, mode, times and attributes, and of a regular file the
