@@ -18,7 +18,8 @@ const nestedRoot = `{
 }`
 
 // No blank: the new root is an empty subvolume. A home is rolled back along
-// with it, to a blank of its own, and entries lie on that home.
+// with it, to a blank of its own, and entries lie on that home. One that is new in
+// the second boot adopts what the home had.
 func TestEmptyRootAlsoHomeAndSlashes(t *testing.T) {
 	layout := vmtest.DiskLayout{
 		Label: "nixos", Subvolumes: []string{"nixos/@", "nixos/@home", "nixos/@nix", "nixos/@persist"},
@@ -41,10 +42,16 @@ func TestEmptyRootAlsoHomeAndSlashes(t *testing.T) {
 	m.Shell(`
 		echo key > /home/gabriel/.ssh/id; echo changed > /home/skeleton; echo h > /home/gabriel/gone; echo r > /gone
 		mkdir -p /opt/deep/er; head -c 100000 /dev/urandom > /opt/deep/er/file; btrfs subvolume create /home/gabriel/nested
-		echo n > /home/gabriel/nested/file`)
+		echo n > /home/gabriel/nested/file
+		mkdir -m 700 /home/gabriel/docs; echo dear > /home/gabriel/docs/letter; chown -R 1000:100 /home/gabriel/docs`)
 	sum := m.Run("sha256sum", "/opt/deep/er/file")
 
+	m.configure(document(nestedRoot, strings.Replace(basicStores, `{"path": "/var/log"},`, `{"path": "/var/log"}, {"path": "/home/gabriel/docs"},`, 1)))
 	m.up(m.Reboot)
+	m.want("dear", "cat", "/home/gabriel/docs/letter")
+	m.want("dear", "cat", "/persist/home/gabriel/docs/letter")
+	m.want("700 1000:100", "stat", "-c", "%a %u:%g", "/home/gabriel/docs")
+	m.wantAdopted("/home/gabriel/docs")
 	m.wantFresh("/gone", "/opt", "/home/gabriel/gone", "/home/gabriel/nested")
 	m.want("key", "cat", "/home/gabriel/.ssh/id")
 	m.want("700 1000:100", "stat", "-c", "%a %u:%g", "/home/gabriel")

@@ -54,7 +54,8 @@ func TestRestore(t *testing.T) {
 	m.Shell(`test "$(sha256sum < /var/lib/app/nested/deep/big)" = "$(sha256sum < /persist/var/lib/app/nested/deep/big)"`)
 	m.wantGone("/opt/tool")
 
-	m.wantRefused("is a mount, an entry perhaps", "--force", "--from", "2", "/srv/data")
+	m.Shell("touch /srv/data/mine")
+	m.wantRefused("is a mount, an entry perhaps, and not empty: restore with --to /srv/data", "--force", "--from", "2", "/srv/data")
 	m.wantRefused("neither a directory nor a regular file", "--to", "/run/to", "/var/lib/app/nested/link")
 	m.wantRefused("no archived root has it", "/etc/never")
 
