@@ -85,10 +85,14 @@ func (e *NotThereError) Error() string {
 // readPin returns the pin of an archived root, nil when there is none. Any
 // file of that name pins, also one that cannot be read.
 func readPin(dirFd int) *Pin {
-	if _, err := sys.StatComponent(dirFd, pinName); errors.Is(err, fs.ErrNotExist) {
+	_, err := sys.StatComponent(dirFd, pinName)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	why, err := sys.ReadFile(dirFd, pinName, pinMaxBytes+1)
+	var why []byte
+	if err == nil {
+		why, err = sys.ReadFile(dirFd, pinName, pinMaxBytes+1)
+	}
 	if err != nil {
 		return &Pin{Why: "(" + err.Error() + ")"}
 	}
