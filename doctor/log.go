@@ -65,7 +65,8 @@ func (x *Examination) replayFailed(s btrfs.Superblock) bool {
 	}
 	name := "(device " + path.Base(resolved)
 	for _, line := range strings.Split(x.KernelLog, "\n") {
-		if !strings.Contains(line, "Failed to recover log tree") || strings.Contains(line, "errno=-12 ") {
+		bad := strings.Contains(line, "Failed to recover log tree") || strings.Contains(line, "failed to read log tree")
+		if !bad || strings.Contains(line, "errno=-12 ") {
 			continue
 		}
 		if s.Devices > 1 || strings.Contains(line, name+")") || strings.Contains(line, name+" ") {

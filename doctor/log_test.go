@@ -54,6 +54,8 @@ func TestLogThatCannotBeReplayed(t *testing.T) {
 		{name: "kept", log: true, state: "kept"},
 		{name: "kept, and the kernel says so", log: true, state: "kept", kernelLog: "<6>boot\n" + told, want: true},
 		{name: "kept, and the kernel says so with its state", log: true, state: "kept", kernelLog: strings.Replace(told, name, name+" state E", 1), want: true},
+		{name: "kept, and the kernel cannot read the log", log: true, state: "kept", kernelLog: "<4>[   94.446686] BTRFS warning (device " + name + "): failed to read log tree\n", want: true},
+		{name: "kept, and the kernel says something else", log: true, state: "kept", kernelLog: "<3>[   94.548449] BTRFS error (device " + name + "): open_ctree failed: -5\n"},
 		{name: "kept, and the kernel says so of another disk", log: true, state: "kept", kernelLog: strings.Replace(told, name, name+"7", 1)},
 		{name: "kept, and the kernel had no memory", log: true, state: "kept", kernelLog: strings.Replace(told, "errno=-5 IO failure", "errno=-12 Out of memory", 1)},
 		{name: "kept, and the machine runs", log: true, state: "kept", kernelLog: told, running: true},
