@@ -199,9 +199,9 @@ func (p *placing) overwriteSource() error {
 	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"fsyncs"}},
 	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "generations[:min(mostOldRoots, len(generations))]", "generations[:1]"}}, in: []string{"quiet"}},
 	{name: "deleted before it is in the trash", edits: []edit{{removeFile, "	err = r.moveToTrash(entry, where)\n", "	err = unix.ENOSPC\n"}}, in: []string{"deletions"}},
-	{name: "deletion before the commit of what was brought back", edits: []edit{{restoreFile, "errors.Join(sys.SyncFilesystem(fd), sys.Close(fd))", "sys.Close(fd)"}}, in: []string{"restore-fsyncs", "restore"}},
+	{name: "deletion before the commit of what was brought back", edits: []edit{{restoreFile, "	if err = sys.SyncFilesystem(fd); err == nil && empty >= 0 {\n", "	if empty >= 0 {\n"}}, in: []string{"restore-fsyncs", "restore"}},
 	{name: "brought back under its own name", edits: []edit{
-		{restoreFile, "copytree.Copy(f.fd, parent, temporary, options)", "copytree.Copy(f.fd, parent, name, options)"},
+		{restoreFile, "copytree.Copy(f.fd, dir, temporary, options)", "copytree.Copy(f.fd, dir, name, options)"},
 		{restoreFile, "	if err == nil {\n		err = exchange(parent, temporary, name, result.Backup)\n	}\n", ""},
 		{restoreFile, "	options := copytree.Options{SetID: r.SetID}\n", "	options := copytree.Options{SetID: r.SetID}\n	if result.Backup != \"\" {\n		if err := sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup)); err != nil {\n			return err\n		}\n	}\n"},
 	}, in: []string{"restore"}},
