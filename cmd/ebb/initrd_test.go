@@ -26,9 +26,24 @@ func newShell(t *testing.T) *shell {
 	testenv.Tree(t, s.dir, "file etc/initrd-release", "dir sysroot", "dir run", "dir tmp", "dir proc", "file "+strings.TrimPrefix(s.Device(), "/"))
 	mount(t, "/proc", filepath.Join(s.dir, "proc"), "", unix.MS_BIND|unix.MS_REC, "")
 	mount(t, s.Device(), filepath.Join(s.dir, s.Device()), "", unix.MS_BIND, "")
+	s.bindLibraries(t)
 	s.configure(t, `{"version": 1, "root": {"kind": "btrfs", "device": "DEVICE"}, "stores": {"/persist": {
 		"directories": [{"path": "/var/log"}], "files": [{"path": "/etc/clock", "how": "sync"}]}}}`)
 	return s
+}
+
+// bindLibraries gives the initrd what the test binary is linked with: with the
+// race detector it is not static, as ebb is.
+func (s *shell) bindLibraries(t *testing.T) {
+	t.Helper()
+	for _, name := range []string{"usr", "lib", "lib64"} {
+		if link, err := os.Readlink("/" + name); err == nil {
+			testenv.Tree(t, s.dir, "link "+name+" "+link)
+		} else if _, err := os.Stat("/" + name); err == nil {
+			testenv.Tree(t, s.dir, "dir "+name)
+			mount(t, "/"+name, filepath.Join(s.dir, name), "", unix.MS_BIND, "")
+		}
+	}
 }
 
 func (s *shell) configure(t *testing.T, text string) {

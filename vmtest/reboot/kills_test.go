@@ -92,6 +92,7 @@ func TestRandomPowerCuts(t *testing.T) {
 	if n := number(t, cutsEnv); n > 0 {
 		total = int(n)
 	}
+	testvm.Kit(t) // without machines there is nothing to judge
 	disks := max(1, total/cutsDisk/cutMachines)
 	begin, seed := time.Now(), seed(t)
 	machines := make([]*killed, cutMachines)
