@@ -9,7 +9,7 @@ GO_PACKAGES := ./...
 FUZZTIME ?= 30s
 
 # What root can run on every machine; others see what was not run.
-ROOT_TIERS := root,namespaces,btrfs,git,kernel
+ROOT_TIERS := root,namespaces,btrfs,git
 REQUIRED = $(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE))
 
 # A guard against tests that hang, which none of them has by itself.

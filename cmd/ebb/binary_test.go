@@ -2,7 +2,6 @@ package main
 
 import (
 	"debug/elf"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,33 +86,4 @@ func TestDependencies(t *testing.T) {
 func isInside(name string) bool {
 	return strings.HasPrefix(name, "internal/") || strings.HasPrefix(name, "runtime/internal/") || strings.HasPrefix(name, "vendor/") ||
 		strings.HasPrefix(name, "github.com/ebb-nix/ebb/") || strings.Contains(name, "/internal/")
-}
-
-// The huge page has to be there before the packages that are initialised
-// allocate anything, and in the commands of the initrd alone: see internal/heap.
-func TestHeapIsReadyFirst(t *testing.T) {
-	path := build(t)
-	for command, moves := range map[string]bool{"mount": true, "rollback": true, "status": false} {
-		run := exec.Command(path, command, "-h")
-		run.Env = append(os.Environ(), "GODEBUG=inittrace=1")
-		trace, err := run.CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v\n%s", err, trace)
-		}
-		_, after, found := strings.Cut(string(trace), "init ebb/internal/heap ")
-		for _, name := range []string{"errors", "syscall", "time"} {
-			if !found || !strings.Contains(after, "init "+name+" @") {
-				t.Errorf("%s is initialised before the heap is ready:\n%s", name, trace)
-			}
-		}
-		// "@1.8 ms, 0.10 ms clock, 983088 bytes, 9 allocs"
-		var at, took float64
-		var bytes int
-		if _, err := fmt.Sscanf(after, "@%f ms, %f ms clock, %d bytes", &at, &took, &bytes); err != nil {
-			t.Fatalf("%v in %s", err, trace)
-		}
-		if filled := bytes >= 64<<10; filled != moves {
-			t.Errorf("%s: %d bytes are filled on the way to the huge page, want some: %v", command, bytes, moves)
-		}
-	}
 }

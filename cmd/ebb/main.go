@@ -19,7 +19,6 @@ import (
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/cmdline"
 	"github.com/ebb-nix/ebb/internal/format"
-	_ "github.com/ebb-nix/ebb/internal/heap" // before all others
 	"github.com/ebb-nix/ebb/internal/kmsg"
 	"github.com/ebb-nix/ebb/internal/sys"
 )

@@ -22,7 +22,6 @@ const (
 	TierNamespaces Tier = "namespaces" // a mount namespace of its own, see RunInNamespaces
 	TierNix        Tier = "nix"        // nix-instantiate
 	TierGit        Tier = "git"        // git, to be compared with
-	TierKernel     Tier = "kernel"     // what the test itself asks the kernel for, see Missing
 	TierBtrfs      Tier = "btrfs"      // TierRoot, mkfs.btrfs, loop devices, btrfs in the kernel
 	TierVM         Tier = "vm"         // what vmtest/testvm makes machines of
 )
@@ -102,8 +101,6 @@ func check(tier Tier) error {
 		return checkNamespaces()
 	case TierBtrfs:
 		return checkBtrfs()
-	case TierKernel:
-		return nil
 	case TierGit:
 		_, err := findTool("git")
 		return err

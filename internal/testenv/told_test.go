@@ -33,7 +33,7 @@ func TestTold(t *testing.T) {
 		"a test fails":            {"", "impossible", func(r *recorder) { Need(r, impossible) }, "", true},
 		"a part is not run":       {"", "", func(r *recorder) { Has(r, impossible, "to look") }, `NOT RUN	` + thisPackage + `: to look: it needs "impossible"`, false},
 		"a part fails":            {"", "all", func(r *recorder) { Has(r, impossible, "to look") }, "", true},
-		"a part is run":           {"", "all", func(r *recorder) { Has(r, TierKernel, "to look") }, "", false},
+		"a part is run":           {"", "all", func(r *recorder) { Has(r, TierGit, "to look") }, "", false},
 		"something is left out":   {"", "", func(r *recorder) { IsLong(r, "most") }, "LEFT OUT	" + thisPackage + ": most (EBB_LONG=1", false},
 		"nothing is left out":     {"1", "", func(r *recorder) { IsLong(r, "most") }, "", false},
 		"a line with line breaks": {"", "", func(r *recorder) { LeaveOut(r, "a\nb") }, "LEFT OUT	" + thisPackage + ": a b\n", false},
@@ -91,7 +91,7 @@ func TestMakefileRequires(t *testing.T) {
 	}
 	_, line, _ := strings.Cut(string(data), "\nROOT_TIERS := ")
 	line, _, _ = strings.Cut(line, "\n")
-	for _, tier := range []Tier{TierRoot, TierNamespaces, TierBtrfs, TierGit, TierKernel} {
+	for _, tier := range []Tier{TierRoot, TierNamespaces, TierBtrfs, TierGit} {
 		if !required(tier, line, "") {
 			t.Errorf("ROOT_TIERS, %q, is without %q", line, tier)
 		}
