@@ -217,7 +217,8 @@ func (m *machine) record() *initrd.Record {
 
 func (m *machine) exists(path string) bool {
 	m.t.Helper()
-	return m.Try("test", "-e", path).Status == 0
+	// Only the shell has it in the initrd.
+	return m.Try("sh", "-c", `test -e "$1"`, "sh", path).Status == 0
 }
 
 func (m *machine) wantGone(paths ...string) {
