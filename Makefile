@@ -13,7 +13,7 @@ ROOT_TIERS := root,namespaces,btrfs,git
 REQUIRED = $(if $(filter 0,$(shell id -u)),$(ROOT_TIERS),$(EBB_REQUIRE))
 
 # A guard against tests that hang, which none of them has by itself.
-TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,80m)
+TIMEOUT = $(if $(filter 1,$(EBB_LONG)),24h,86m)
 
 .PHONY: help
 help: ## list the targets
