@@ -1,6 +1,11 @@
 package vmtest
 
-import "testing"
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
 
 // Only QEMU's own end, before the guest has said anything, is one that a machine is switched on again after.
 func TestAbortedEarly(t *testing.T) {
@@ -29,5 +34,30 @@ func TestAbortedEarly(t *testing.T) {
 	}
 	if !isAssertion([]byte(assertion + "\n")) {
 		t.Errorf("not seen: %s", assertion)
+	}
+}
+
+// A kernel that hangs before there is any program is told from one that hangs later.
+func TestStalled(t *testing.T) {
+	const stall = "[   23.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n[   23.2] rcu: rcu_preempt kthread timer wakeup didn't happen for 5251 jiffies!\n"
+	for _, test := range []struct {
+		name, console string
+		restored      bool
+		want          bool
+	}{
+		{"at once", stall, false, true},
+		{"on from a saved state", stall, true, false},
+		{"systemd was there", "[  OK  ] Started x.\n" + stall, false, false},
+		{"slow, with its timers", "[   23.1] rcu: INFO: rcu_preempt detected stalls on CPUs/tasks:\n", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newBootState()
+			s.restored, s.console = test.restored, []byte(test.console)
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			defer cancel()
+			if err := s.wait(ctx, Console("never")); errors.Is(err, errStalled) != test.want {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 }

@@ -193,11 +193,14 @@ func (m *Machine) Wait(ctx context.Context, e Event, timeout time.Duration) erro
 	defer cancel()
 	err := m.vm.state.wait(ctx, e)
 	for range mostAborts {
-		if err == nil || !m.vm.hasAbortedEarly() {
+		if err == nil || !errors.Is(err, errStalled) && !m.vm.hasAbortedEarly() {
 			break
 		}
-		m.kit.report("QEMU has aborted before the guest began (%s), once more", m.vm.log)
-		if err = m.Boot(ctx); err == nil {
+		m.kit.report("QEMU or its emulation has failed before the guest began (%s), once more", m.vm.log)
+		if err = m.vm.kill(); err == nil {
+			err = m.Boot(ctx)
+		}
+		if err == nil {
 			err = m.vm.state.wait(ctx, e)
 		}
 	}

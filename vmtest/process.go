@@ -46,6 +46,7 @@ func start(tools debian.Tree, c commandLine, dir string) (*process, error) {
 		cmd: qemuCommand(tools, c), state: newBootState(), done: make(chan struct{}),
 		repeat: shellCommand(repeat.Args), log: filepath.Join(dir, "console.log"), restored: c.incoming != "",
 	}
+	p.state.restored = p.restored
 	logFile, err := os.Create(p.log)
 	if err != nil {
 		return nil, fmt.Errorf("start QEMU: %w", err)

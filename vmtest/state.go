@@ -26,6 +26,8 @@ type bootState struct {
 	reason string
 	off    bool
 	offErr error
+	// restored: it went on from a saved state.
+	restored bool
 }
 
 func newBootState() *bootState {
@@ -51,6 +53,7 @@ func (s *bootState) look(f func()) {
 var (
 	errOff       = errors.New("the machine went off")
 	errEmergency = errors.New("the machine went into emergency mode")
+	errStalled   = errors.New("a processor of the machine has lost its timer before any program was started")
 )
 
 // wait returns when e has happened, when it cannot happen any more, or when the context ends. A machine that had been
@@ -69,6 +72,8 @@ func (s *bootState) wait(ctx context.Context, e Event) error {
 				hopeless = fmt.Errorf("%w (%s)", errOff, s.ending())
 			case e.troubles(s) > before:
 				hopeless = errEmergency
+			case !s.restored && isStalled(s.console):
+				hopeless = errStalled
 			}
 		})
 		switch {
