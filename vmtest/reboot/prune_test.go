@@ -35,8 +35,10 @@ func TestPrune(t *testing.T) {
 		t.Errorf("left are:\n%s", subvolumes)
 	}
 	m.Run("systemctl", "start", "ebb-prune.service") // finds nothing to do
+	m.known = []string{"ebb-prune.service: Failed"}  // when one was mounted
 	m.want("active", "systemctl", "is-active", "ebb-prune.timer")
 	m.up(m.Reboot)
+	m.known = nil
 	m.want("data", "cat", "/srv/data/file")
 	m.wantArchive("[5 4 2]")
 	m.Cut()
