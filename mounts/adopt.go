@@ -166,7 +166,9 @@ func (s *side) hasData() (bool, error) {
 
 // copySource makes the source a copy, which is durable before it gets its name:
 // a power cut leaves no half source that a later boot would take for a whole
-// one.
+// one. Then the name is made durable: the store may lie on another disk than the
+// root, and the root is about to say that it has all of its entries, so that no
+// later boot looks for their data.
 func (p *placing) copySource(from *side, where string) error {
 	if p.source.missing == "" { // else of a dry run: not even the directory is there
 		if err := p.removeStale(p.source.trail, p.source.name); err != nil {
@@ -188,7 +190,10 @@ func (p *placing) copySource(from *side, where string) error {
 			return err
 		}
 		p.result.Created = true
-		return p.took(fd)
+		if err := p.took(fd); err != nil {
+			return err
+		}
+		return sys.SyncDirectory(p.source.trail.fd())
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/internal/copytree"
-	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 // TakeIn copies what is at the targets into the stores, durably, as [Root.Take]
@@ -35,11 +34,7 @@ func (p *placing) takeIn() error {
 	if err := p.makeParents(&p.source, &p.target); err != nil {
 		return err
 	}
-	if err := p.copySource(&p.target, p.item.Entry.Path); err != nil || p.run.dry {
-		return err
-	}
-	// The copy was durable before it got its name; now the name is.
-	return sys.SyncDirectory(p.source.trail.fd())
+	return p.copySource(&p.target, p.item.Entry.Path)
 }
 
 // Both says how what is at the target of an entry and what the store has of it

@@ -119,7 +119,7 @@ func (m *machine) replay(c *Case) (reason, err error) {
 
 // checkFileSystem lets btrfs check look at some of the states.
 func (x *explorer) checkFileSystem(story Story) error {
-	if x.budget.Checks == 0 || x.random.IntN(x.budget.Checks) != 0 {
+	if x.budget.Checks == 0 || x.machine.hasStoreDisk() || x.random.IntN(x.budget.Checks) != 0 {
 		return nil
 	}
 	if err := x.machine.disk.Forget(); err != nil {

@@ -131,7 +131,7 @@ func (m *machine) withRemover(do func(*roots.Remover) error) error {
 const restoredDirectory = "@persist/restored"
 
 func (m *machine) makeRestoredDirectory() error {
-	if err := os.Mkdir(m.top(restoredDirectory), 0o755); err != nil {
+	if err := os.Mkdir(m.top(restoredDirectory), 0o755); err != nil || m.hasStoreDisk() {
 		return err
 	}
 	dir, err := openDirectory(m.top(restoredDirectory))

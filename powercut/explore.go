@@ -221,13 +221,20 @@ func (x *explorer) subset(pending []Record, seed uint64) (undo []change) {
 		if random.Float64() >= keep {
 			continue
 		}
-		if w.Offset != superblockOffset && len(w.Data) > sectorSize && random.IntN(3) == 0 {
+		if x.mayTear(w) && len(w.Data) > sectorSize && random.IntN(3) == 0 {
 			undo = append(undo, x.tear(w, random)...)
 			continue
 		}
 		undo = append(undo, x.set(w.Offset, w.Data))
 	}
 	return undo
+}
+
+// mayTear reports whether a write may be on the disk in part. The file systems of
+// stores on a disk of their own are taken to be safe from that: of ext4 the
+// superblock is not, nor is metadata of XFS that its log says is newer.
+func (x *explorer) mayTear(w Record) bool {
+	return w.Offset != superblockOffset && !x.machine.hasStoreDisk()
 }
 
 // tear writes some of the sectors: the first ones, or any.

@@ -28,8 +28,15 @@ func (m *machine) judge(k *Knowledge, further bool, recovered func() error) erro
 	}
 	m.disk.reset()
 	m.kernel.skip()
-	if err := m.mountTop(); err != nil {
+	mount := m.mountTop
+	if m.hasStoreDisk() {
+		mount = m.mountStoreAlone
+	}
+	if err := mount(); err != nil {
 		return &unmountableError{err, m.kernel.about(filepath.Base(m.disk.Path))}
+	}
+	if m.hasStoreDisk() {
+		return errors.Join(m.judgeStore(k, further), unmount(m.top("@persist")))
 	}
 	err := m.judgeMounted(k, further, recovered)
 	return errors.Join(err, m.unmountTop())

@@ -1,7 +1,6 @@
 package powercut
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -20,11 +19,12 @@ import (
 // diskSize is enough for mkfs.btrfs to keep two copies of the metadata.
 const diskSize = 160 << 20
 
-// machine is a computer with one disk. It works in a mount namespace of its
-// own, below a directory of its own.
+// machine is a computer. It works in a mount namespace of its own, below a
+// directory of its own.
 type machine struct {
 	scenario *Scenario
-	disk     *Disk
+	disk     *Disk // the one that is recorded and cut
+	rootDisk *Disk // that of the root: the same one, unless the store has its own
 	cfg      *config.Config
 	dir      string
 	boots    int
@@ -55,10 +55,16 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 	if m.kernel, err = openKernelLog(); err != nil {
 		return nil, fmt.Errorf("open /dev/kmsg: %w", err)
 	}
-	if m.disk, err = NewDisk(cmp.Or(scenario.Size, diskSize)); err != nil {
+	if m.disk, err = NewDisk(scenario.size()); err != nil {
 		return nil, err
 	}
-	m.cfg, err = config.Parse([]byte(scenario.configText(m.disk.Path)))
+	m.rootDisk = m.disk
+	if m.hasStoreDisk() {
+		if m.rootDisk, err = NewDisk(diskSize); err != nil {
+			return nil, errors.Join(err, m.disk.Close())
+		}
+	}
+	m.cfg, err = config.Parse([]byte(scenario.configText(m.rootDisk.Path)))
 	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
@@ -66,7 +72,11 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 }
 
 func (m *machine) close() error {
-	return errors.Join(m.disk.Close(), m.kernel.close(), unix.Unmount(m.dir, 0), unix.Unmount("/run", 0))
+	err := m.disk.Close()
+	if m.hasStoreDisk() {
+		err = errors.Join(err, m.rootDisk.Close())
+	}
+	return errors.Join(err, m.kernel.close(), unix.Unmount(m.dir, 0), unix.Unmount("/run", 0))
 }
 
 // top is where the top-level subvolume is mounted, root where the root is.
@@ -90,9 +100,12 @@ func (m *machine) nameless(err error) error {
 // format makes the file system and what lies on it at the beginning.
 func (m *machine) format() error {
 	arguments := append([]string{"-q", "-f", "-K"}, m.scenario.Mkfs...)
-	output, err := exec.Command("mkfs.btrfs", append(arguments, m.disk.Path)...).CombinedOutput()
+	output, err := exec.Command("mkfs.btrfs", append(arguments, m.rootDisk.Path)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mkfs.btrfs: %w\n%s", err, output)
+	}
+	if err := m.makeStore(); err != nil {
+		return err
 	}
 	if err := m.mountTop(); err != nil {
 		return err
@@ -100,9 +113,24 @@ func (m *machine) format() error {
 	return errors.Join(m.furnish(), m.unmountTop())
 }
 
+// makeStore makes the subvolume of the store, or the directory that it is mounted
+// on beside the subvolumes.
+func (m *machine) makeStore() error {
+	if err := m.mount("subvolid=5", m.top()); err != nil {
+		return err
+	}
+	var err error
+	if m.hasStoreDisk() {
+		err = errors.Join(m.formatStore(), os.Mkdir(m.top("@persist"), 0o755))
+	} else {
+		err = makeSubvolume(m.top(), "@persist")
+	}
+	return errors.Join(err, unmount(m.top()))
+}
+
 // furnish makes the subvolumes. The live ones hold generation 0.
 func (m *machine) furnish() error {
-	for _, name := range []string{"@persist", committed, movedBeside, movedInside} {
+	for _, name := range []string{committed, movedBeside, movedInside} {
 		if err := makeSubvolume(m.top(), name); err != nil {
 			return err
 		}
@@ -132,19 +160,41 @@ func (m *machine) furnish() error {
 	return nil
 }
 
-func (m *machine) mountTop() error { return m.mount("subvolid=5", m.top()) }
+// mountTop mounts the top level of the root's file system, and the store where
+// it would be in that.
+func (m *machine) mountTop() error {
+	if err := m.mount("subvolid=5", m.top()); err != nil {
+		return err
+	}
+	if !m.hasStoreDisk() {
+		return nil
+	}
+	if err := m.mountStore(m.top("@persist")); err != nil {
+		return errors.Join(err, unmount(m.top()))
+	}
+	return nil
+}
 
 func (m *machine) mount(subvolume, dir string) error {
 	options := strings.Join(append([]string{subvolume}, m.scenario.Options...), ",")
-	if err := unix.Mount(m.disk.Path, dir, "btrfs", unix.MS_NOATIME, options); err != nil {
+	if err := unix.Mount(m.rootDisk.Path, dir, "btrfs", unix.MS_NOATIME, options); err != nil {
 		return fmt.Errorf("mount %s: %w", subvolume, err)
 	}
 	return nil
 }
 
 func (m *machine) unmountTop() error {
-	if err := unix.Unmount(m.top(), 0); err != nil {
-		return fmt.Errorf("unmount: %w", err)
+	if m.hasStoreDisk() {
+		if err := unmount(m.top("@persist")); err != nil {
+			return err
+		}
+	}
+	return unmount(m.top())
+}
+
+func unmount(dir string) error {
+	if err := unix.Unmount(dir, 0); err != nil {
+		return fmt.Errorf("unmount %s: %w", dir, err)
 	}
 	return nil
 }

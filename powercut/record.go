@@ -87,6 +87,9 @@ func (m *machine) mountRoot() error {
 	if err := os.MkdirAll(m.root("persist"), 0o755); err != nil {
 		return err
 	}
+	if m.hasStoreDisk() {
+		return m.mountStore(m.root("persist"))
+	}
 	return m.mount("subvol=@persist", m.root("persist"))
 }
 
@@ -125,13 +128,16 @@ func madeName(boot int) string { return fmt.Sprintf("made%d", boot) }
 // entries are those of a boot: a directory that the root before has data in, a
 // new one, and a file that is copied back.
 func entries(boot int) []config.Entry {
-	uid, gid, mode := uint32(madeUID), uint32(madeGID), uint32(madeMode)
-	return []config.Entry{
-		{Path: "/var/lib/" + applicationName(boot-1), Directory: true, How: config.Bind},
-		{Path: "/var/" + madeName(boot), Directory: true, How: config.Bind, Owner: config.Owner{UID: &uid, GID: &gid}, Mode: &mode},
-		{Path: "/" + syncedFile, How: config.Sync},
-	}
+	adopted := config.Entry{Path: "/var/lib/" + applicationName(boot-1), Directory: true, How: config.Bind}
+	return []config.Entry{adopted, madeEntry(boot), syncedEntry()}
 }
+
+func madeEntry(boot int) config.Entry {
+	uid, gid, mode := uint32(madeUID), uint32(madeGID), uint32(madeMode)
+	return config.Entry{Path: "/var/" + madeName(boot), Directory: true, How: config.Bind, Owner: config.Owner{UID: &uid, GID: &gid}, Mode: &mode}
+}
+
+func syncedEntry() config.Entry { return config.Entry{Path: "/" + syncedFile, How: config.Sync} }
 
 // useRoot is a boot from the mounted root on: the entries, what programs write,
 // and the file that is copied back.

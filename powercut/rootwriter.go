@@ -61,7 +61,7 @@ func (k *Knowledge) checkFsynced(p *place) error {
 	if p.member != "root" || count == 0 {
 		return nil
 	}
-	if err := checkOverwritten(filepath.Join(p.path, overwrittenFile), count); err != nil {
+	if err := checkOverwritten(filepath.Join(p.path, overwrittenFile), count, slots); err != nil {
 		return err
 	}
 	return checkReplaced(filepath.Join(p.path, replacedFile), count)

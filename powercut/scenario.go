@@ -12,7 +12,12 @@ type Scenario struct {
 	Boots   int
 	Options []string // mount options of the root
 	Mkfs    []string // options of mkfs.btrfs
-	Size    int64    // of the disk, in bytes; 0: diskSize
+	Size    int64    // of the disk, in bytes; 0: as the file system needs it
+
+	// Store is the file system of the store where that is on a disk of its own,
+	// which is the one that is recorded and cut. Otherwise the store is a
+	// subvolume of the root's file system.
+	Store string
 
 	// Writers is how many others fsync files of the same file system meanwhile.
 	// Without them nothing is committed but what the protocols commit.
@@ -74,6 +79,13 @@ func Scenarios() []Scenario {
 		{Name: "restore-fsyncs", Boots: 2, Also: true, Blank: true, Restore: true, Delete: true, Fsyncs: true, Options: []string{"commit=300"}},
 		{Name: "keep", Boots: 2, Also: true, Blank: true, Keep: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "keep-fsyncs", Boots: 2, Also: true, Blank: true, Keep: true, Fsyncs: true, InRoot: true, Options: []string{"commit=300"}},
+		{Name: "ext4", Boots: 3, Also: true, Blank: true, Store: "ext4", Restore: true},
+		{Name: "ext4-fsyncs", Boots: 2, Also: true, Blank: true, Store: "ext4", Restore: true, Fsyncs: true},
+		{Name: "ext4-writers", Boots: 2, Also: true, Blank: true, Store: "ext4", Keep: true, Writers: 4},
+		{Name: "ext4-keep", Boots: 2, Also: true, Blank: true, Store: "ext4", Keep: true, Fsyncs: true},
+		{Name: "xfs", Boots: 3, Also: true, Blank: true, Store: "xfs", Restore: true},
+		{Name: "xfs-fsyncs", Boots: 2, Also: true, Blank: true, Store: "xfs", Restore: true, Fsyncs: true},
+		{Name: "xfs-keep", Boots: 2, Also: true, Blank: true, Store: "xfs", Keep: true, Fsyncs: true, Writers: 1},
 		{Name: "nested", Boots: 1, Also: true, Blank: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-between", Boots: 2, Also: true, Blank: true, Between: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-writers", Boots: 1, Also: true, Writers: 1, Depth: 2, Options: []string{"commit=30"}},

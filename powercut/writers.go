@@ -169,7 +169,7 @@ func (l *load) syncDirectories(index, count int) error {
 // fsyncDirectories fsyncs the directories in which the rollback and the entries
 // rename, as far as they are there.
 func (m *machine) fsyncDirectories() error {
-	for _, dir := range []string{m.top(), m.top("@"), m.top("@roots"), m.top("@roots", ".next"), m.top("@persist/var/lib")} {
+	for _, dir := range []string{m.top(), m.top("@"), m.top("@roots"), m.top("@roots", ".next"), m.top("@persist"), m.top("@persist/var/lib")} {
 		if err := syncDirectory(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -189,19 +189,24 @@ func syncDirectory(path string) error {
 // checkWriter demands the record that was acknowledged last, or a later one in
 // its place.
 func (m *machine) checkWriter(index, count int) error {
-	check := checkOverwritten
-	if index%len(writers) == 1 {
-		check = checkReplaced
+	switch {
+	case index%len(writers) == 1:
+		return checkReplaced(m.writerFile(index), count)
+	case m.hasStoreDisk():
+		// Neither ext4 nor XFS writes data to another place than that of the old:
+		// the record that is about to be overwritten may be neither.
+		return checkOverwritten(m.writerFile(index), count, slots-1)
 	}
-	return check(m.writerFile(index), count)
+	return checkOverwritten(m.writerFile(index), count, slots)
 }
 
-func checkOverwritten(name string, count int) error {
+// checkOverwritten looks for the newest records, so many of them.
+func checkOverwritten(name string, count, newest int) error {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return fmt.Errorf("an acknowledged fsync is lost: %w", err)
 	}
-	for back := range min(slots, count) {
+	for back := range min(newest, count) {
 		if err := checkSlot(data, name, count-back); err != nil {
 			return err
 		}
