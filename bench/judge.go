@@ -42,6 +42,8 @@ func (r *report) judgeRollback(s *section, state string) {
 		ratio := summarize(ratios(g.times("ebb rollback"), g.times(floorName)))
 		r.judge(what+", strictly", fmt.Sprintf("%.1f x C", rollbackLimit), fmt.Sprintf("%.2f x C", ratio.median), ratio.median <= rollbackLimit)
 		r.judgeWithStart(what, g, "ebb rollback", rollbackLimit)
+		ratio = summarize(ratios(g.times("ebb rollback"), g.times(describedName)))
+		r.judge(what+", strictly, the old root described", fmt.Sprintf("%.1f x C", rollbackLimit), fmt.Sprintf("%.2f x C", ratio.median), ratio.median <= rollbackLimit)
 		r.judgeMemory(what, g)
 	}
 	first, last := s.Groups[0], s.Groups[len(s.Groups)-1]

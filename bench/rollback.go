@@ -27,11 +27,11 @@ func (b *bench) measureRollback(r *report) error {
 	defer disk.close()
 	warm := &section{
 		Title: "Rolling the root back: the file system is mounted elsewhere already",
-		Note:  "What the programs themselves cost.",
+		Note:  "What the programs themselves cost." + describedNote,
 	}
 	cold := &section{
 		Title: "Rolling the root back: the file system is not mounted",
-		Note:  "As in a boot. The first mount and, at the end, the unmount are in the times.",
+		Note:  "As in a boot. The first mount and, at the end, the unmount are in the times." + describedNote,
 	}
 	for _, files := range rollbackCases() {
 		if b.options.quick {
@@ -111,10 +111,17 @@ func (g *rollbackGround) contenders(runs, slowRuns int) []contender[sample] {
 			return g.try(false, t.ebb, "rollback", "--root", "/run/sysroot", "--config", config, "--run-dir", "/run/ebb")
 		}},
 		{floorName, runs, func() (sample, error) { return g.try(false, t.rollback, g.disk.device) }},
+		{describedName, runs, func() (sample, error) { return g.try(false, t.rollback, g.disk.device, "described") }},
 		{"script: move aside, create", slowRuns, script("move.sh", moveScript, false)},
 		{"script: delete, snapshot", slowRuns, script("delete.sh", deleteScript, true)},
 	}
 }
+
+// describedName is the C program that leaves on the disk what ebb leaves there: an
+// archived root that says what it is, durably before it is moved, and is read-only.
+const describedName = "C, the old root described"
+
+const describedNote = " The second C program leaves what ebb leaves: an archived root that says what it is, durably before it is moved, and is read-only."
 
 func rollbackConfig(device string) []byte {
 	return fmt.Appendf(nil, `{"version": 1, "root": {"kind": "btrfs", "device": %q, "subvolume": "@", "blank": "@blank", "archive": "@roots"}}`+"\n", device)

@@ -42,18 +42,19 @@ func (e *Entry) read(value any) error {
 	})
 }
 
-// field gives where the member of that name goes, nil for an unknown one.
+// field gives where the member of that name goes, nil for an unknown one. What the
+// binary carries has members of one letter, see ./compact.
 func (e *Entry) field(name string) any {
 	switch name {
-	case "name":
+	case "name", "n":
 		return &e.Name
-	case "path":
+	case "path", "p":
 		return &e.Path
-	case "file":
+	case "file", "f":
 		return &e.File
-	case "what":
+	case "what", "w":
 		return &e.What
-	case "class":
+	case "class", "c":
 		return (*string)(&e.Class)
 	case "why":
 		return &e.Why
@@ -63,7 +64,7 @@ func (e *Entry) field(name string) any {
 		return &e.User
 	case "group":
 		return &e.Group
-	case "mode":
+	case "mode", "m":
 		return &e.Mode
 	case "how":
 		return &e.How

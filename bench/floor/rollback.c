@@ -1,8 +1,11 @@
 /*
- * rollback DEVICE
+ * rollback DEVICE [described]
  *
  * Makes the subvolume @ a snapshot of @blank and moves the old one to
  * @roots/000001, durably, with nothing but the system calls that this takes.
+ *
+ * With "described" it leaves what ebb leaves: the old root is in a directory, with
+ * a file beside it that was durable before, and read-only.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -12,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -42,24 +46,58 @@ static int open_top_level(const char *device)
 	return mount;
 }
 
+static void take_snapshot(int source, int directory, const char *name)
+{
+	struct btrfs_ioctl_vol_args_v2 snapshot = {.fd = source};
+
+	strcpy(snapshot.name, name);
+	must(ioctl(directory, BTRFS_IOC_SNAP_CREATE_V2, &snapshot), "snapshot");
+}
+
+static void move_aside(int top, int blank, int archive)
+{
+	take_snapshot(blank, archive, "new");
+	must(syscall(SYS_renameat2, archive, "new", top, "@", RENAME_EXCHANGE), "exchange");
+	must(syscall(SYS_renameat2, archive, "new", archive, "000001", RENAME_NOREPLACE), "rename");
+	must(ioctl(top, BTRFS_IOC_SYNC), "sync");
+}
+
+static void move_described(int top, int blank, int archive)
+{
+	/* As long as a meta.json. */
+	static const char text[450] = "{}";
+	unsigned long long flags = BTRFS_SUBVOL_RDONLY;
+	int next, file, old;
+
+	must(mkdirat(archive, ".next", 0700), "mkdir");
+	next = must(openat(archive, ".next", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open .next");
+	take_snapshot(blank, next, "root");
+	file = must(openat(next, "meta.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), "create meta.json");
+	must(write(file, text, sizeof(text)), "write meta.json");
+	must(fsync(file), "fsync");
+	close(file);
+	must(syscall(SYS_renameat2, next, "root", top, "@", RENAME_EXCHANGE), "exchange");
+	must(syscall(SYS_renameat2, archive, ".next", archive, "000001", RENAME_NOREPLACE), "rename");
+	old = must(openat(next, "root", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open the old root");
+	must(ioctl(old, BTRFS_IOC_SUBVOL_SETFLAGS, &flags), "set read-only"); /* commits */
+}
+
 int main(int argc, char **argv)
 {
-	struct btrfs_ioctl_vol_args_v2 snapshot = {0};
-	int mount, top, archive;
+	int mount, top, archive, blank;
 
 	if (argc < 2) {
-		fprintf(stderr, "usage: rollback DEVICE\n");
+		fprintf(stderr, "usage: rollback DEVICE [described]\n");
 		return 2;
 	}
 	mount = open_top_level(argv[1]);
 	/* A descriptor of a mount is O_PATH, which ioctls refuse. */
 	top = must(openat(mount, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), "open top level");
 	archive = must(openat(top, "@roots", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open archive");
-	snapshot.fd = must(openat(top, "@blank", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open @blank");
-	strcpy(snapshot.name, "new");
-	must(ioctl(archive, BTRFS_IOC_SNAP_CREATE_V2, &snapshot), "snapshot");
-	must(syscall(SYS_renameat2, archive, "new", top, "@", RENAME_EXCHANGE), "exchange");
-	must(syscall(SYS_renameat2, archive, "new", archive, "000001", RENAME_NOREPLACE), "rename");
-	must(ioctl(top, BTRFS_IOC_SYNC), "sync");
+	blank = must(openat(top, "@blank", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), "open @blank");
+	if (argc > 2)
+		move_described(top, blank, archive);
+	else
+		move_aside(top, blank, archive);
 	return 0;
 }

@@ -1,6 +1,6 @@
 // Compact prints catalog.json without what only the NixOS module asks for, one
-// line for each entry: what the binary carries of it. It is run where
-// catalog.json is, see scripts/build.
+// line for each entry, with members of one letter: what the binary carries of it.
+// It is run where catalog.json is, see scripts/build.
 package main
 
 import (
@@ -9,17 +9,30 @@ import (
 	"os"
 )
 
-// member is what is carried of an entry, in the order in which it is printed.
-type member struct {
-	Name  string `json:"name"`
-	Path  string `json:"path"`
-	File  bool   `json:"file,omitempty"`
-	What  string `json:"what"`
-	Class string `json:"class"`
-	Cache bool   `json:"cache,omitempty"`
-	Mode  string `json:"mode,omitempty"`
-	How   string `json:"how,omitempty"`
-}
+// member is what is read of an entry, and carried what is printed of it, in that
+// order.
+type (
+	member struct {
+		Name  string `json:"name"`
+		Path  string `json:"path"`
+		File  bool   `json:"file"`
+		What  string `json:"what"`
+		Class string `json:"class"`
+		Cache bool   `json:"cache"`
+		Mode  string `json:"mode"`
+		How   string `json:"how"`
+	}
+	carried struct {
+		Name  string `json:"n"`
+		Path  string `json:"p"`
+		File  bool   `json:"f,omitempty"`
+		What  string `json:"w"`
+		Class string `json:"c"`
+		Cache bool   `json:"cache,omitempty"`
+		Mode  string `json:"m,omitempty"`
+		How   string `json:"how,omitempty"`
+	}
+)
 
 func main() {
 	if err := run(); err != nil {
@@ -42,7 +55,7 @@ func run() error {
 	}
 	fmt.Printf(`{"version":%s,"entries":[`, document.Version)
 	for i, e := range document.Entries {
-		line, err := json.Marshal(e)
+		line, err := json.Marshal(carried(e))
 		if err != nil {
 			return err
 		}
