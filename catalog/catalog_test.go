@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"regexp"
 	"slices"
@@ -410,5 +411,34 @@ func BenchmarkLookup(b *testing.B) {
 func BenchmarkLoad(b *testing.B) {
 	for b.Loop() {
 		load(b)
+	}
+}
+
+// What the binary carries is what catalog.json says, without what only the NixOS
+// module asks for.
+func TestCarried(t *testing.T) {
+	output, err := exec.Command("go", "run", "./compact").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole, err := Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	carried, err := Parse(string(output))
+	if err != nil || len(carried.Entries()) != len(whole.Entries()) {
+		t.Fatalf("%d of %d entries, %v", len(carried.Entries()), len(whole.Entries()), err)
+	}
+	for i, want := range whole.Entries() {
+		got := carried.Entries()[i]
+		if got.Name != want.Name || got.Path != want.Path || got.What != want.What || got.Class != want.Class ||
+			got.File != want.File || got.Cache != want.Cache || got.Mode != want.Mode || got.How != want.How {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	for _, text := range []string{`["/a"]`, `["a","/a","what","sometimes"]`, `["a","a","what","must"]`, `["a","/a","what","must","","","","",""]`, `["a",1]`} {
+		if _, err := Parse(`{"version":1,"entries":[` + text + `]}`); err == nil {
+			t.Errorf("%s: no error", text)
+		}
 	}
 }

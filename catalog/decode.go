@@ -27,8 +27,30 @@ func entriesOf(document any) ([]any, error) {
 	return entries, err
 }
 
+// carried are the members of an entry that the binary carries, see ./compact: there
+// it is a list of texts in this order. An empty path is that of the name in /var/lib,
+// an empty class is Must.
+var carried = [...]string{"name", "path", "what", "class", "file", "cache", "mode", "how"}
+
 // read takes an entry from the document.
 func (e *Entry) read(value any) error {
+	if texts, ok := textsOf(value); ok && len(texts) <= len(carried) {
+		e.Class = Must
+		for n, text := range texts {
+			switch to := e.field(carried[n]).(type) {
+			case *string:
+				if text != "" {
+					*to = text
+				}
+			case *bool:
+				*to = text != ""
+			}
+		}
+		if e.Path == "" {
+			e.Path = "/var/lib/" + e.Name
+		}
+		return nil
+	}
 	return eachMember(value, func(name string, value any) (ok bool) {
 		switch to := e.field(name).(type) {
 		case *string:
@@ -42,19 +64,18 @@ func (e *Entry) read(value any) error {
 	})
 }
 
-// field gives where the member of that name goes, nil for an unknown one. What the
-// binary carries has members of one letter, see ./compact.
+// field gives where the member of that name goes, nil for an unknown one.
 func (e *Entry) field(name string) any {
 	switch name {
-	case "name", "n":
+	case "name":
 		return &e.Name
-	case "path", "p":
+	case "path":
 		return &e.Path
-	case "file", "f":
+	case "file":
 		return &e.File
-	case "what", "w":
+	case "what":
 		return &e.What
-	case "class", "c":
+	case "class":
 		return (*string)(&e.Class)
 	case "why":
 		return &e.Why
@@ -64,7 +85,7 @@ func (e *Entry) field(name string) any {
 		return &e.User
 	case "group":
 		return &e.Group
-	case "mode", "m":
+	case "mode":
 		return &e.Mode
 	case "how":
 		return &e.How

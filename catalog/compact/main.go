@@ -1,38 +1,49 @@
 // Compact prints catalog.json without what only the NixOS module asks for, one
-// line for each entry, with members of one letter: what the binary carries of it.
-// It is run where catalog.json is, see scripts/build.
+// line for each entry, a list of texts: what the binary carries of it. It is run
+// where catalog.json is, see scripts/build.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 )
 
-// member is what is read of an entry, and carried what is printed of it, in that
-// order.
-type (
-	member struct {
-		Name  string `json:"name"`
-		Path  string `json:"path"`
-		File  bool   `json:"file"`
-		What  string `json:"what"`
-		Class string `json:"class"`
-		Cache bool   `json:"cache"`
-		Mode  string `json:"mode"`
-		How   string `json:"how"`
+// member is what is carried of an entry.
+type member struct {
+	Name  string `json:"name"`
+	Path  string `json:"path"`
+	What  string `json:"what"`
+	Class string `json:"class"`
+	File  bool   `json:"file"`
+	Cache bool   `json:"cache"`
+	Mode  string `json:"mode"`
+	How   string `json:"how"`
+}
+
+// texts are what is printed of it, in the order of catalog.carried. What most have
+// is empty, and what is empty is left out at the end.
+func (m *member) texts() []string {
+	flag := func(is bool) string {
+		if is {
+			return "1"
+		}
+		return ""
 	}
-	carried struct {
-		Name  string `json:"n"`
-		Path  string `json:"p"`
-		File  bool   `json:"f,omitempty"`
-		What  string `json:"w"`
-		Class string `json:"c"`
-		Cache bool   `json:"cache,omitempty"`
-		Mode  string `json:"m,omitempty"`
-		How   string `json:"how,omitempty"`
+	where, class := m.Path, m.Class
+	if where == "/var/lib/"+m.Name {
+		where = ""
 	}
-)
+	if class == "must" {
+		class = ""
+	}
+	list := []string{m.Name, where, m.What, class, flag(m.File), flag(m.Cache), m.Mode, m.How}
+	for len(list) > 0 && list[len(list)-1] == "" {
+		list = slices.Delete(list, len(list)-1, len(list))
+	}
+	return list
+}
 
 func main() {
 	if err := run(); err != nil {
@@ -55,7 +66,7 @@ func run() error {
 	}
 	fmt.Printf(`{"version":%s,"entries":[`, document.Version)
 	for i, e := range document.Entries {
-		line, err := json.Marshal(carried(e))
+		line, err := json.Marshal(e.texts())
 		if err != nil {
 			return err
 		}
