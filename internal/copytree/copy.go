@@ -55,6 +55,19 @@ func Copy(from, toDir int, name string, o Options) (int, Stats, error) {
 	return fd, c.stats, nil
 }
 
+// Powers reports whether set-id programs and device nodes have any effect on the
+// mount that fd lies in (ST_NOSUID, ST_NODEV of statfs(2)). What is copied from a
+// mount that users may make themselves must not have more than it had there: a FUSE
+// file system shows files of root's as it likes.
+func Powers(fd int) (setID, devices bool) {
+	const noSetID, noDevices = 0x2, 0x4
+	var st unix.Statfs_t
+	if sys.StatFilesystem(fd, &st) != nil {
+		return false, false
+	}
+	return st.Flags&noSetID == 0, st.Flags&noDevices == 0
+}
+
 func newCopier(o Options) *copier {
 	return &copier{options: o, links: map[inode]string{}, buffer: make([]byte, 64<<10), entries: make([]byte, entriesSize)}
 }
@@ -127,6 +140,7 @@ func (c *copier) copyTopFile(from int, status *sys.Status, toDir int, name strin
 	if err != nil {
 		return -1, err
 	}
+	sys.DropACLs(target)
 	if err := c.fillFile(source, target, status); err != nil {
 		unix.Close(target)
 		return -1, errors.Join(err, sys.Remove(toDir, name))

@@ -242,3 +242,48 @@ func TestRemoveDoesNotFollow(t *testing.T) {
 		t.Errorf("changed outside:\n%s", diff)
 	}
 }
+
+// What a copy gets from the directory that it is made in is not a part of it: with
+// a default ACL of a user's he would read what he could not read before.
+func TestCopyInheritsNoACL(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	dir := t.TempDir()
+	testenv.Tree(t, dir, "dir from 0750 0:0", "file from/key 0640 0:0 secret", "dir from/sub 0750 0:0", "dir to 0755 1000:100")
+	// user::rwx, user:1000:rwx, group::r-x, mask::rwx, other::r-x
+	acl := []byte{2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0xe8, 3, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 5, 0, 255, 255, 255, 255}
+	if err := unix.Setxattr(filepath.Join(dir, "to"), "system.posix_acl_default", acl, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"from", "from/key"} {
+		from, err := unix.Open(filepath.Join(dir, name), unix.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fd, _, err := Copy(from, testenv.OpenDir(t, filepath.Join(dir, "to")), filepath.Base(name), Options{})
+		if err := errors.Join(err, unix.Close(from), unix.Close(fd)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"from", "from/key", "from/sub", "key"} {
+		for _, attribute := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
+			if n, err := unix.Getxattr(filepath.Join(dir, "to", name), attribute, nil); !errors.Is(err, unix.ENODATA) {
+				t.Errorf("%s has %s: %d bytes, %v", name, attribute, n, err)
+			}
+		}
+	}
+}
+
+func TestPowers(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot) // in a user namespace no mount has device nodes
+	for _, flags := range []uintptr{0, unix.MS_NOSUID, unix.MS_NODEV} {
+		dir := t.TempDir()
+		if err := unix.Mount("test", dir, "tmpfs", flags, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+		setID, devices := Powers(testenv.OpenDir(t, dir))
+		if setID != (flags != unix.MS_NOSUID) || devices != (flags != unix.MS_NODEV) {
+			t.Errorf("%#x: %v, %v", flags, setID, devices)
+		}
+	}
+}

@@ -224,7 +224,7 @@ func (c *copier) sameFile(source, target int, a, b *sys.Status) (bool, error) {
 		return false, err
 	}
 	defer unix.Close(to)
-	same, err := c.sameContents(from, to)
+	same, err := c.sameContents(from, to, int64(a.Size))
 	if err != nil || !same || c.dry {
 		return same, err
 	}
@@ -242,12 +242,23 @@ func openRegular(path int) (int, error) {
 	return sys.Reopen(path, unix.O_RDONLY|unix.O_NONBLOCK)
 }
 
-func (c *copier) sameContents(from, to int) (bool, error) {
+// sameContents compares two files of the same size. Holes that both have are left
+// out: a file of nothing else may be as large as the file system takes.
+func (c *copier) sameContents(from, to int, size int64) (bool, error) {
 	other := make([]byte, len(c.buffer))
 	for offset := int64(0); ; {
 		if err := c.check(); err != nil {
 			return false, err
 		}
+		data, _, err := nextData(from, offset, size)
+		if err != nil {
+			return false, err
+		}
+		otherData, _, err := nextData(to, offset, size)
+		if err != nil {
+			return false, err
+		}
+		offset = min(data, otherData)
 		n, err := sys.ReadAt(from, c.buffer, offset)
 		if err != nil {
 			return false, err

@@ -145,3 +145,45 @@ func require(t *testing.T, err error) {
 		t.Fatal(err)
 	}
 }
+
+// Holes that both have are not read: a user's file of holes may be as large as the
+// file system takes.
+func TestCompareHoles(t *testing.T) {
+	a, b := t.TempDir(), t.TempDir()
+	for _, dir := range []string{a, b} {
+		if err := unix.Mount("test", dir, "tmpfs", 0, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
+		testenv.Tree(t, dir, "file f 0644 0:0 begin")
+		if err := os.Truncate(filepath.Join(dir, "f"), 1<<60); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, "f"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(dir, time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	compare := func() Differences {
+		from, to := testenv.OpenDir(t, a), testenv.OpenDir(t, b)
+		d, err := Compare(from, to, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	if d := compare(); d.Any() {
+		t.Errorf("%+v", d)
+	}
+	if err := overwrite(filepath.Join(b, "f"), 1<<59); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(filepath.Join(b, "f"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if d := compare(); d.Changed != 1 {
+		t.Errorf("%+v", d)
+	}
+}

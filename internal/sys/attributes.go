@@ -100,6 +100,15 @@ func RemoveXattr(fd int, name string) error {
 	return nil
 }
 
+// DropACLs takes off the ACLs that something new has got from its directory, of
+// whoever owns that: it is to have its own owner and mode and nothing else (acl(5)).
+// Worst case of an error: it has the file system's answer to that, none.
+func DropACLs(fd int) {
+	for _, name := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
+		_ = RemoveXattr(fd, name)
+	}
+}
+
 // growing calls read with a small buffer, and with the largest when that is
 // not enough.
 func growing(read func([]byte) (int, error)) ([]byte, error) {

@@ -27,6 +27,7 @@ func MakeFresh(dirFd int, name string) (int, error) {
 	if err != nil {
 		return -1, errors.Join(pathError("mkdir", name, err), Remove(dirFd, name)) // if it is empty
 	}
+	DropACLs(fd)
 	return fd, nil
 }
 

@@ -2,6 +2,7 @@ package sys
 
 import (
 	"errors"
+	"path"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -138,6 +139,32 @@ func OpenDirectory(path string) (int, error) {
 		return unix.Open(path, unix.O_DIRECTORY|unix.O_CLOEXEC|unix.O_RDONLY, 0)
 	})
 	return fd, pathError("open", path, err)
+}
+
+// OpenDirectoryUnlinked is OpenDirectory for paths that users may have touched: no
+// component may be a link, which fails with ELOOP or ENOTDIR.
+func OpenDirectoryUnlinked(p string) (int, error) {
+	if p[0] != '/' {
+		here, err := unix.Getwd()
+		if err != nil {
+			return -1, pathError("open", p, err)
+		}
+		p = here + "/" + p
+	}
+	top, err := OpenDirectory("/")
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(top)
+	rel := path.Clean(p)[1:]
+	if rel == "" {
+		rel = "."
+	}
+	fd, err := OpenBeneath(top, rel, unix.O_RDONLY|unix.O_DIRECTORY)
+	if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENOTDIR) {
+		err = format.Errorf("%w: name the path without links", err)
+	}
+	return fd, err
 }
 
 // Resolve returns path without symbolic links, as the kernel sees it: the
