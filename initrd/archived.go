@@ -23,7 +23,7 @@ func MountArchived(root *config.Root, number uint64, name, dir string) error {
 	if err != nil {
 		return err
 	}
-	target, err := sys.OpenDirectory(dir)
+	target, err := sys.OpenDirectoryUnlinked(dir)
 	if err != nil {
 		return err
 	}

@@ -25,7 +25,8 @@ import (
 // swsusp_header in kernel/power/swap.c).
 const swapSignatureLength = 10
 
-const hibernationSignature = "S1SUSPEND\x00"
+// hibernationSignature is the mark of an image, whatever the byte behind it is.
+const hibernationSignature = "S1SUSPEND"
 
 // hibernateLocation is where systemd notes what to resume from
 // (systemd-hibernate-resume-generator(8)).
@@ -187,7 +188,7 @@ func hasHibernationImage(path string, pageOffset int64) (bool, error) {
 	case err != nil:
 		return false, format.Errorf("read %s: %w", path, err)
 	}
-	return string(mark) == hibernationSignature, nil
+	return strings.HasPrefix(string(mark), hibernationSignature), nil
 }
 
 // firstLine reads a line of /sys, "" when there is no such file.

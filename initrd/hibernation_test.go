@@ -241,6 +241,7 @@ func TestStatusTellsOfAnImage(t *testing.T) {
 		{"image", hibernationSignature, "resume=" + swap, "/", true},
 		{"image that was given up for this boot", hibernationSignature, "noresume resume=" + swap, "/", true},
 		{"before the root is mounted", hibernationSignature, "resume=" + swap, t.TempDir(), false},
+		{"image whose mark does not end with NUL", "S1SUSPEND2", "resume=" + swap, "/", true},
 		{"ordinary swap", "SWAPSPACE2", "resume=" + swap, "/", false},
 		{"not there", "", "resume=" + swap + ".gone", "/", false},
 	} {

@@ -21,7 +21,7 @@ var ErrEntries = errors.New("not every entry is in place")
 // record, whatever comes of it. A second run finds them in place and does
 // nothing.
 func (h *Host) Mount(cfg *config.Config, dir string) error {
-	record := &MountRecord{State: StateDone, Started: now()}
+	record := &MountRecord{State: StateDone, Started: now(), Root: dir, RootID: RootID(dir)}
 	if reason := mountsUnwanted(h.CommandLine); reason != "" {
 		record.State, record.Reason = StateKept, reason
 		h.refusal("bringing in no entries: %s", reason)
@@ -39,10 +39,21 @@ func (h *Host) Mount(cfg *config.Config, dir string) error {
 	}
 	if failed := report.Failed(); failed > 0 {
 		err = format.Errorf("%w: %d of %d are missing", ErrEntries, failed, len(report.Entries))
-	} else if root.Fresh {
+	} else if root.Fresh && !leavesUnnoted(report.Entries) {
 		markEntered(root.Fd)
 	}
 	return h.finishMount(record, err)
+}
+
+// leavesUnnoted reports whether data stays in the archive of which nothing but the
+// archive knows: no source was made that could have a note of it.
+func leavesUnnoted(entries []mounts.EntryResult) bool {
+	for i := range entries {
+		if e := &entries[i]; e.Adoption != "" && e.Left == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // PlanMount says what [Host.Mount] would do now, and changes nothing: unwanted is
@@ -72,8 +83,8 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 	if err != nil {
 		return nil, format.Errorf("open root: %w", err)
 	}
-	record, err := h.rollbackRecord()
-	oldRoots := openOldRoots(record, &cfg.Root, dir)
+	record, untried, err := h.rollbackRecord()
+	oldRoots := openOldRoots(record, &cfg.Root, dir, fd)
 	if err != nil {
 		oldRoots = func() ([]mounts.OldRoot, error) { return nil, err }
 	}
@@ -84,6 +95,8 @@ func (h *Host) EntryRoot(cfg *config.Config, dir string) (*mounts.Root, error) {
 		// Where ebb is tried out by hand nothing is known to be lost.
 		Fresh:        record.Fresh || h.Stage1 && cfg.Root.Kind != config.KindNone,
 		OldRoots:     oldRoots,
+		OwnFirst:     record.Archive == "",
+		New:          record.Fresh && untried,
 		Lock:         func() (func(), error) { return h.lock(entriesLock) },
 		NewSubvolume: btrfs.CreateSubvolume,
 		Observe:      func(s mounts.Step) { h.announce(s, cfg.Stores) },
@@ -106,16 +119,17 @@ func (h *Host) announce(s mounts.Step, stores []config.Store) {
 	h.Log.LogSoon(kmsg.Info, h.line)
 }
 
-// rollbackRecord is what this boot's rollback has recorded, or nothing.
-func (h *Host) rollbackRecord() (*RollbackRecord, error) {
+// rollbackRecord is what this boot's rollback has recorded, or nothing. Untried
+// says that no entries were brought in since.
+func (h *Host) rollbackRecord() (rollback *RollbackRecord, untried bool, err error) {
 	record, err := ReadRecord(h.RunDir, h.BootID)
 	if err != nil && !errors.Is(err, ErrNoRecord) {
-		return &RollbackRecord{}, err
+		return &RollbackRecord{}, false, err
 	}
 	if err != nil || record.Rollback == nil {
-		return &RollbackRecord{}, nil
+		return &RollbackRecord{}, false, nil
 	}
-	return record.Rollback, nil
+	return record.Rollback, record.Mount == nil, nil
 }
 
 // mostTold bounds the lines about entries that are not in place: a store that

@@ -55,52 +55,82 @@ func wasEntered(top int, name string) (bool, error) {
 	return err == nil, err
 }
 
+// oldRoots is where data is looked for that entries are to adopt: archived roots,
+// the newest first, as long as their boots came to nothing.
+type oldRoots struct {
+	root     *config.Root
+	device   string
+	archive  string // its path below the top level
+	newest   string // the name in it of what this boot has archived; empty where it has kept its root
+	sequence uint64
+	// isArchived tells whether a member was archived then. What was not is still in
+	// place, and an older root may be from before it was rolled back along with it.
+	isArchived func(member string) bool
+}
+
 // openOldRoots returns how to open the root that a rollback has archived, with
 // what was archived along with it of the mounts below dir, and those before it as
-// long as their boots came to nothing; nil when it has archived none. They are
-// mounted detached, read-only, without devices and set-id programs.
-func openOldRoots(record *RollbackRecord, root *config.Root, dir string) func() ([]mounts.OldRoot, error) {
-	if record.State != StateDone || record.Archive == "" {
+// long as their boots came to nothing; nil when there is none to look into. They are
+// mounted detached, read-only, without devices and set-id programs. With an error
+// the last of them is the one that could not be opened.
+//
+// A root that is kept, open as rootFd, may be from a boot that came to nothing: then
+// what its entries are to adopt is still in the archive.
+func openOldRoots(record *RollbackRecord, root *config.Root, dir string, rootFd int) func() ([]mounts.OldRoot, error) {
+	from := &oldRoots{root: root, device: root.Device, archive: root.Archive, isArchived: func(string) bool { return true }}
+	switch {
+	case record.State == StateDone && record.Archive != "":
+		from.device, from.sequence = record.Device, record.Sequence
+		from.archive, from.newest = path.Dir(record.Archive), path.Base(record.Archive)
+		from.isArchived = func(member string) bool {
+			made, _ := record.Subvolume(member)
+			return made.OldID != 0
+		}
+	case record.Fresh || root.Kind != config.KindBtrfs:
 		return nil
+	default:
+		if _, err := sys.GetXattr(rootFd, enteredAttribute); !errors.Is(err, unix.ENODATA) {
+			return nil
+		}
 	}
 	return func() ([]mounts.OldRoot, error) {
-		old, err := oldRoots(record, root, dir)
+		old, err := from.open(dir)
 		if err != nil {
-			for i := range old {
-				if old[i].Fd >= 0 {
-					unix.Close(old[i].Fd)
-					old[i].Fd = -1
-				}
-			}
 			err = format.Errorf("open the archived root: %w", err)
 		}
 		return old, err
 	}
 }
 
-func oldRoots(record *RollbackRecord, root *config.Root, dir string) (old []mounts.OldRoot, err error) {
+func (o *oldRoots) open(dir string) (old []mounts.OldRoot, err error) {
 	// Its number is known, whatever comes of it.
-	old = append(old, mounts.OldRoot{Fd: -1, Number: record.Sequence})
-	members, err := MemberMounts(root, dir)
+	unknown := []mounts.OldRoot{{Fd: -1, Number: o.sequence}}
+	members, err := MemberMounts(o.root, dir)
 	if err != nil {
-		return old, err
+		return unknown, err
 	}
-	device, err := resolveDevice(record.Device)
+	device, err := resolveDevice(o.device)
 	if err != nil {
-		return old, err
+		return unknown, err
 	}
 	top, err := sys.NewMount("btrfs", []sys.Option{
 		{Key: "source", Value: device},
 		{Key: "subvolid", Value: format.Sprint(btrfs.TopLevelID)},
 	}, unix.MOUNT_ATTR_RDONLY|unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOATIME)
 	if err != nil {
-		return old, err
+		return unknown, err
 	}
 	defer unix.Close(top)
-	generations := olderThan(top, record.Archive)
-	for _, name := range generations[:min(mostOldRoots, len(generations))] {
-		entered, err := record.openGeneration(&old, top, name, members)
-		if err != nil || entered {
+	names, err := o.names(top)
+	if err != nil {
+		return unknown, err
+	}
+	for n, name := range names {
+		if n == mostOldRoots {
+			return append(old, mounts.OldRoot{Fd: -1}), format.Errorf("more than %d boots came to nothing", mostOldRoots)
+		}
+		var entered bool
+		if old, entered, err = o.openGeneration(old, top, name, members); err != nil || entered {
 			return old, err
 		}
 	}
@@ -109,43 +139,57 @@ func oldRoots(record *RollbackRecord, root *config.Root, dir string) (old []moun
 
 // openGeneration adds what was archived as one root. It reports whether all
 // entries were in place in that boot: then it is the last to be looked at.
-func (r *RollbackRecord) openGeneration(old *[]mounts.OldRoot, top int, name string, members []roots.Member) (entered bool, err error) {
-	number, _ := archive.ParseDirectoryName(path.Base(name))
+func (o *oldRoots) openGeneration(old []mounts.OldRoot, top int, name string, members []roots.Member) (_ []mounts.OldRoot, entered bool, err error) {
+	number, isNumber := archive.ParseDirectoryName(name)
+	if !isNumber { // it has not got its number yet
+		number = o.sequence
+	}
+	where := path.Join(o.archive, name)
 	for i := range members {
 		m, fd := &members[i], -1
-		// What this boot has not archived is still in place, and an older root
-		// may be from before that subvolume was rolled back along with it.
-		if made, _ := r.Subvolume(m.Name); made.OldID != 0 {
-			fd, err = sys.OpenBeneath(top, name+"/"+m.Name, unix.O_PATH|unix.O_DIRECTORY)
+		if o.isArchived(m.Name) {
+			fd, err = sys.OpenBeneath(top, path.Join(where, m.Name), unix.O_PATH|unix.O_DIRECTORY)
 			if err != nil && !errors.Is(err, unix.ENOENT) {
-				return false, err
+				return append(old, mounts.OldRoot{Fd: -1, Number: number}), false, err
 			}
 		}
-		*old = append(*old, mounts.OldRoot{Fd: fd, Mount: strings.TrimSuffix(m.Mount, "/"), Number: number})
+		old = append(old, mounts.OldRoot{Fd: fd, Mount: strings.TrimSuffix(m.Mount, "/"), Number: number})
 	}
-	return wasEntered(top, name+"/"+archive.Root)
+	entered, err = wasEntered(top, path.Join(where, archive.Root))
+	return old, entered, err
 }
 
-// olderThan returns the directories of the newest archived root and of those with
+// names returns the directories of the newest archived root and of those with
 // smaller numbers, in descending order. Without a list of the archive it is the
 // newest alone.
-func olderThan(top int, newest string) []string {
-	names, archivePath := []string{newest}, path.Dir(newest)
-	fd, err := archive.Open(top, archivePath)
+func (o *oldRoots) names(top int) (names []string, err error) {
+	if o.newest != "" {
+		names = append(names, o.newest)
+	}
+	fd, err := archive.Open(top, o.archive)
 	if err != nil {
-		return names
+		return names, o.withoutList(err)
 	}
 	defer unix.Close(fd)
 	numbers, err := archive.Numbers(fd)
 	if err != nil {
-		return names
+		return names, o.withoutList(err)
 	}
-	own, isNumber := archive.ParseDirectoryName(path.Base(newest))
+	own, isNumber := archive.ParseDirectoryName(o.newest)
 	for _, number := range slices.Backward(numbers) {
 		if isNumber && number >= own {
 			continue
 		}
-		names = append(names, path.Join(archivePath, archive.DirectoryName(number)))
+		names = append(names, archive.DirectoryName(number))
 	}
-	return names
+	return names, nil
+}
+
+// withoutList is the error of an archive that cannot be listed: none where what
+// this boot has archived is known, or where there is no archive.
+func (o *oldRoots) withoutList(err error) error {
+	if o.newest != "" || errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/mounts"
 	"github.com/ebb-nix/ebb/roots"
@@ -130,5 +131,106 @@ func TestAdoptFromMemberOfOlderRoot(t *testing.T) {
 	members, err := MemberMounts(&b.cfg.Root, dir)
 	if err != nil || len(members) != 1 || members[0].Mount != "/" {
 		t.Errorf("%+v, %v", members, err)
+	}
+}
+
+// A boot that keeps the root of one that came to nothing finds what that one was to
+// adopt in the archive; what the root itself has by then is newer.
+func TestAdoptOnKeptRoot(t *testing.T) {
+	for _, line := range []string{"ebb.rollback=no", ""} {
+		b := newBench(t, "", "subvolume @", "subvolume @persist", "file @/srv/a/old 0644 0:0 old", "file @/srv/b/old 0644 0:0 old")
+		b.rollback("") // and the power is cut before any entry is in place
+		testenv.Tree(t, b.Dir, "file @/srv/b/new 0644 0:0 new")
+		h := b.host(line)
+		if line != "" {
+			if err := h.Rollback(b.cfg); err != nil {
+				t.Fatal(err)
+			}
+		} // else nothing is known of this boot: its record could not be written
+		dir := b.seen(map[string]string{"": "@", "persist": "@persist"}, "", "persist")
+		results := b.bring(h, dir, "/srv/a", "/srv/b", "/srv/c")
+		if results["/srv/a"].Adopted == nil || results["/srv/b"].Adopted == nil || results["/srv/c"].Adopted != nil || results["/srv/c"].Adoption != "" {
+			t.Errorf("%+v", results)
+		}
+		b.wantFile("@persist/srv/a/old", "old")
+		b.wantFile("@persist/srv/b/new", "new")
+		b.wantGone("@persist/srv/b/old")
+	}
+}
+
+// A root on which all entries were in place has nothing left behind it.
+func TestNothingBehindKeptRoot(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "subvolume @persist", "file @/srv/a/old 0644 0:0 old")
+	b.rollback("")
+	dir := b.seen(map[string]string{"": "@", "persist": "@persist"}, "", "persist")
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	markEntered(fd)
+	if r := b.bring(b.host("ebb.rollback=no"), dir, "/srv/a")["/srv/a"]; r.Adopted != nil || r.Adoption != "" || !r.Created {
+		t.Errorf("%+v", r)
+	}
+}
+
+// A root is not marked as one that has all entries while data stays in the archive
+// of which no source tells: the next boot looks for it again.
+func TestUnnotedDataKeepsTheRootUnmarked(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "subvolume @persist", "dir @/etc/large", "dir @/srv/a", "file @/srv/a/1 0644 0:0 1", "file @/srv/a/2 0644 0:0 2")
+	b.cfg.Adopt = config.Adopt{Files: 1}
+	entries := []config.Entry{{Path: "/etc/large", How: config.Sync}, {Path: "/srv/a", Directory: true, How: config.Bind}}
+	for n, unmarked := range []bool{true, false} {
+		h := b.host("")
+		if err := h.Rollback(b.cfg); err != nil {
+			t.Fatal(err)
+		}
+		dir := b.seen(map[string]string{"": "@", "persist": "@persist"}, "", "persist")
+		b.cfg.Stores = []config.Store{{Path: "/persist", Entries: entries[n:]}}
+		if err := h.Mount(b.cfg, dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := unix.Getxattr(dir, enteredAttribute, nil); errors.Is(err, unix.ENODATA) != unmarked {
+			t.Errorf("entries %v: %v", entries[n:], err)
+		}
+		for unix.Unmount(dir, unix.MNT_DETACH) == nil {
+		}
+	}
+}
+
+// What a blank has in the place of a file that is copied is older than the copy in
+// the store, whatever its times, on a root that nobody has used yet; in a later run
+// what a program has changed stays.
+func TestSyncOverBlank(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @blank/etc/f 0644 0:0 blank", "subvolume @persist", "file @persist/etc/f 0644 0:0 stored")
+	b.cfg.Stores = []config.Store{{Path: "/persist", Entries: []config.Entry{{Path: "/etc/f", How: config.Sync}}}}
+	for boot := range 3 {
+		if boot == 2 { // newer than all that the store has
+			if err := os.WriteFile(b.Path("@blank/etc/f"), []byte("blank again"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		h := b.host("")
+		if err := h.Rollback(b.cfg); err != nil {
+			t.Fatal(err)
+		}
+		dir := b.seen(map[string]string{"": "@", "persist": "@persist"}, "", "persist")
+		if err := h.Mount(b.cfg, dir); err != nil {
+			t.Fatal(err)
+		}
+		b.wantFile("@/etc/f", "stored")
+		b.wantFile("@persist/etc/f", "stored")
+		if names, err := os.ReadDir(b.Path("@persist/etc")); err != nil || len(names) != 1 {
+			t.Errorf("boot %d: %v, %v", boot, names, err)
+		}
+		if err := os.WriteFile(b.Path("@/etc/f"), []byte("changed"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Mount(b.cfg, dir); err != nil {
+			t.Fatal(err)
+		}
+		b.wantFile("@/etc/f", "changed")
+		for unix.Unmount(filepath.Join(dir, "persist"), unix.MNT_DETACH) == nil || unix.Unmount(dir, unix.MNT_DETACH) == nil {
+		}
 	}
 }

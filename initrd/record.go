@@ -113,6 +113,23 @@ type MountRecord struct {
 	Seconds  float64              `json:"seconds"`
 	Entries  []mounts.EntryResult `json:"entries"`
 	Problems []Problem            `json:"problems,omitempty"`
+	Root     string               `json:"root,omitempty"`    // where the root was mounted
+	RootID   string               `json:"root_id,omitempty"` // by which that is known, see [RootID]
+}
+
+// RootID tells a root from another that is at the same place later: device and
+// inode of its top directory, empty when it is not there.
+func RootID(dir string) string {
+	fd, err := sys.OpenDirectory(dir)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	st, err := sys.Stat(fd)
+	if err != nil {
+		return ""
+	}
+	return format.Sprintf("%d:%d", st.Device, st.Inode)
 }
 
 // Subvolume returns what was made fresh under that name.

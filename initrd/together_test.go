@@ -59,7 +59,7 @@ func TestRollbackOfTwoDevices(t *testing.T) {
 func TestOldRoot(t *testing.T) {
 	b := newBench(t, "", "subvolume @", "subvolume @blank", "file @/data 0644 0:0 old")
 	h := b.host("")
-	if openOldRoots(&RollbackRecord{}, &b.cfg.Root, "/") != nil {
+	if openOldRoots(&RollbackRecord{Fresh: true}, &b.cfg.Root, "/", -1) != nil {
 		t.Error("there is an old root before the rollback")
 	}
 	if err := h.Rollback(b.cfg); err != nil {
@@ -69,15 +69,15 @@ func TestOldRoot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, err := h.rollbackRecord()
+	record, _, err := h.rollbackRecord()
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := openOldRoots(record, &b.cfg.Root, "/")()
-	if err != nil || len(old) != 2 || old[0].Fd >= 0 || old[0].Number != 1 || old[1].Mount != "" {
+	old, err := openOldRoots(record, &b.cfg.Root, "/", -1)()
+	if err != nil || len(old) != 1 || old[0].Number != 1 || old[0].Mount != "" {
 		t.Fatal(old, err)
 	}
-	fd := old[1].Fd
+	fd := old[0].Fd
 	defer unix.Close(fd)
 	if data, err := sys.ReadFile(fd, "data", 100); err != nil || string(data) != "old" {
 		t.Errorf("got %q, %v", data, err)

@@ -55,6 +55,8 @@ func (m *Machine) apply(r *Result) {
 		r.end(Failed, err.Error())
 	case reason != "":
 		r.end(Refused, reason)
+	case !both.Source && m.failedAtBoot(r):
+		r.end(Refused, "this boot could not bring it in: the next one does, with what the old root has of it")
 	case both.Source && both.Differences.Any():
 		r.Differs = &both.Differences
 		m.conflict(r, "apply")
@@ -68,6 +70,17 @@ func (m *Machine) apply(r *Result) {
 	}
 }
 
+// failedAtBoot reports whether this boot could not bring the entry in. A new source
+// would keep the next one from looking for its data.
+func (m *Machine) failedAtBoot(r *Result) bool {
+	for i := range m.Boot {
+		if b := &m.Boot[i]; b.Path == r.Path && !b.OK() {
+			return true
+		}
+	}
+	return false
+}
+
 // takeNothing remembers a place that is empty, or holds the same as the store:
 // somebody may have it open, or have changed it since it was compared.
 func (m *Machine) takeNothing(r *Result, both *mounts.Both) {
@@ -75,7 +88,7 @@ func (m *Machine) takeNothing(r *Result, both *mounts.Both) {
 	if err != nil {
 		return
 	}
-	r.took = &taking{old: -1, status: status, since: r.begun}
+	r.took = &taking{old: -1, status: status, since: r.begun, setID: true, devices: true}
 	if both.Holds {
 		if fd, err := m.open(r.Path); err == nil {
 			r.took.old = fd

@@ -24,6 +24,9 @@ type Machine struct {
 	// Ephemeral are the directories of mounts that each boot makes fresh,
 	// besides the root: an ephemeral home.
 	Ephemeral []string
+	// Boot are the entries of this boot. What it could not bring in is brought in
+	// by the next one, out of the old root.
+	Boot []mounts.EntryResult
 	// Lock keeps other copies of live data away; nil takes none.
 	Lock func() (unlock func(), err error)
 	// Progress is called while data is copied; an error of it ends the copy,

@@ -120,6 +120,9 @@ func openOwn(rootFd int, store string, create bool) (int, error) {
 // damaged is not overwritten.
 func change(rootFd int, store string, do func([]config.Entry) []config.Entry) error {
 	dir, err := openOwn(rootFd, store, true)
+	if err == nil {
+		err = sys.SyncFilesystem(dir) // what it is about to list, whoever has put it there
+	}
 	if err != nil {
 		return format.Errorf("open %s/%s: %w", store, ownDirectory, err)
 	}

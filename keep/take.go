@@ -26,12 +26,14 @@ type taking struct {
 	since    int64      // what changed after that may not be in the copy
 	passes   int
 	restless copytree.Differences // of the last pass
+	setID    bool                 // what the mount lets set-id programs
+	devices  bool                 // and device nodes do
 }
 
 func (t *taking) options() copytree.Options {
 	return copytree.Options{
 		// It is the machine's own tree, and stays in its place.
-		SetID: true, Devices: true, Check: t.check, Since: t.since,
+		SetID: t.setID, Devices: t.devices, Check: t.check, Since: t.since,
 	}
 }
 
@@ -44,6 +46,7 @@ func (t *taking) take(from, toDir int, name string) (fd int, stats copytree.Stat
 	if t.status, err = sys.Stat(from); err != nil {
 		return -1, stats, err
 	}
+	t.setID, t.devices = copytree.Powers(from)
 	for t.passes = 1; ; t.passes++ {
 		begin := time.Now().Unix() - slack
 		if t.passes == 1 {

@@ -1,8 +1,10 @@
 package mounts
 
 import (
+	"errors"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +47,20 @@ func (o *oldRoots) close() {
 // or, where there is no such, in the root itself: a new entry must not hide
 // what is there already. It reports whether there is a source now.
 func (p *placing) adopt() (bool, error) {
+	if p.run.root.OwnFirst {
+		if adopted, err := p.adoptOwn(); err != nil || adopted {
+			return adopted, err
+		}
+		return p.adoptOld()
+	}
+	if adopted, err := p.adoptOld(); err != nil || adopted || p.left != 0 {
+		return adopted, err
+	}
+	return p.adoptOwn()
+}
+
+// adoptOld makes the source a copy of what the old roots have.
+func (p *placing) adoptOld() (bool, error) {
 	var old side
 	defer old.close()
 	if err := p.findOld(&old); err != nil {
@@ -57,8 +73,15 @@ func (p *placing) adopt() (bool, error) {
 			// empty entry, which the result tells, and the note on the source.
 			p.leave(err)
 		}
-		return err == nil, nil
+		if p.source.exists() { // whole, and only its name is not durable
+			return true, err
+		}
 	}
+	return false, nil
+}
+
+// adoptOwn makes the source a copy of what the root itself has.
+func (p *placing) adoptOwn() (bool, error) {
 	hasData, err := p.targetHasData()
 	if err != nil || !hasData {
 		return false, err
@@ -95,13 +118,16 @@ func (p *placing) findOld(old *side) error {
 		if err != nil && p.isOwnLink(old) {
 			return nil
 		}
+		if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+			return err // of a link, say, nothing can be brought back
+		}
+		p.left = o.roots[i].Number
 		if err != nil {
 			return err
 		}
 		if !old.exists() {
 			continue
 		}
-		p.left = o.roots[i].Number
 		hasData, err := old.hasData()
 		if err != nil || hasData {
 			return err
@@ -109,7 +135,7 @@ func (p *placing) findOld(old *side) error {
 	}
 	p.left = 0
 	if o.err != nil && len(o.roots) > 0 {
-		p.left = o.roots[0].Number
+		p.left = o.roots[len(o.roots)-1].Number // the one that could not be looked into
 	}
 	return o.err
 }
@@ -166,9 +192,7 @@ func (s *side) hasData() (bool, error) {
 
 // copySource makes the source a copy, which is durable before it gets its name:
 // a power cut leaves no half source that a later boot would take for a whole
-// one. Then the name is made durable: the store may lie on another disk than the
-// root, and the root is about to say that it has all of its entries, so that no
-// later boot looks for their data.
+// one.
 func (p *placing) copySource(from *side, where string) error {
 	if p.source.missing == "" { // else of a dry run: not even the directory is there
 		if err := p.removeStale(p.source.trail, p.source.name); err != nil {
@@ -193,7 +217,7 @@ func (p *placing) copySource(from *side, where string) error {
 		if err := p.took(fd); err != nil {
 			return err
 		}
-		return sys.SyncDirectory(p.source.trail.fd())
+		return p.nameSource()
 	})
 }
 
@@ -215,12 +239,27 @@ func (p *placing) copyAll(from, dir int, name string) (int, copytree.Stats, erro
 		return take(from, dir, name)
 	}
 	adopt := &p.run.root.Adopt
-	return copytree.Copy(from, dir, name, copytree.Options{
+	o := copytree.Options{
 		Limit: copytree.Limit{Files: adopt.Files, Copied: adopt.CopiedBytes},
 		// It was root's tree all along, and comes back to its place.
 		SetID: true, Devices: true,
-	})
+	}
+	if from == p.target.fd {
+		o.SetID, o.Devices = copytree.Powers(from)
+	}
+	start := time.Now()
+	o.Check = func(*copytree.Stats) error {
+		if time.Since(start) > adoptTime {
+			return format.Errorf("%w: more than %.0f s", copytree.ErrTooLarge, adoptTime.Seconds())
+		}
+		return nil
+	}
+	return copytree.Copy(from, dir, name, o)
 }
+
+// adoptTime bounds how long a boot waits for an entry to be adopted: the number of
+// files does not bound it, who has made them with that in mind.
+const adoptTime = 30 * time.Second
 
 // sameName makes sure that name leads to what fd is open on.
 func sameName(dirFd int, name string, fd int) (sys.Status, error) {

@@ -82,6 +82,8 @@ func (p *placing) checkSymlink() error {
 		return err
 	case text != p.result.Source:
 		return p.is(Missing, "the link leads to "+quotePath(text))
+	case p.item.Entry.Directory && !p.source.exists():
+		return p.is(Missing, format.Sprintf("%s is not there", quotePath(p.result.Source)))
 	}
 	return p.is(InPlace, "")
 }
@@ -99,6 +101,9 @@ func (p *placing) checkSync() error {
 		return p.is(Missing, "nothing is there")
 	case !p.source.exists():
 		return p.is(InPlace, "not copied back yet")
+	}
+	if err := p.boundSizes(); err != nil {
+		return err
 	}
 	same, err := p.sameContents()
 	if err == nil && !same {

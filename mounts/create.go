@@ -157,6 +157,7 @@ func setAttributes(fd int, as attributes) error {
 			return err
 		}
 	}
+	sys.DropACLs(fd)
 	if err := sys.ChangeOwner(fd, as.uid, as.gid); err != nil {
 		return err
 	}

@@ -35,8 +35,16 @@ type Root struct {
 	// none, and behind it older ones, if the boots in between came to an end
 	// before all entries were in place. The descriptors are closed by the run.
 	// It is not called before there is an entry that might have data there. With
-	// an error it may still return what is known of them, without descriptors.
+	// an error it may still return those before the last, which it could not open.
 	OldRoots func() ([]OldRoot, error)
+
+	// New says that what the root has is from where it was made, as nobody has
+	// used it yet: then the copy of a file in the store is always the newer one.
+	New bool
+
+	// OwnFirst says that what the root itself has is newer than what they have: it
+	// was not made fresh in this boot.
+	OwnFirst bool
 
 	// NewSubvolume makes a btrfs subvolume; dirFd takes ioctls. Nil makes
 	// plain directories.

@@ -70,8 +70,19 @@ func (p *placing) makeNewSource() error {
 	if err != nil {
 		return err
 	}
-	return p.act(step, func() error { return p.tookWith(stage(p.source.trail, p.source.name, finish)) })
+	return p.act(step, func() error {
+		err := p.tookWith(stage(p.source.trail, p.source.name, finish))
+		if err == nil && p.left != 0 {
+			err = p.nameSource()
+		}
+		return err
+	})
 }
+
+// nameSource makes the name of a source durable that no boot makes again. The
+// store may lie on another disk than the root, which is about to say that it has
+// all of its entries, so that no later boot looks for their data.
+func (p *placing) nameSource() error { return sys.SyncDirectory(p.source.trail.fd()) }
 
 func (p *placing) tookWith(fd int, err error) error {
 	if err != nil {

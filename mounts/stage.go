@@ -58,6 +58,7 @@ func openStage(dir int, name string) (int, error) {
 		unix.Close(fd)
 		return -1, errors.Join(err, sys.Remove(dir, name)) // if it is empty
 	}
+	sys.DropACLs(fd)
 	return fd, nil
 }
 

@@ -15,6 +15,9 @@ func (p *placing) link() error {
 	}
 	if p.target.missing == "" {
 		done, err := p.lookAtLink()
+		if err == nil && done && p.item.Entry.Directory {
+			return p.makeSource() // which the link of a root that is kept may have lost
+		}
 		if err != nil || done {
 			return err
 		}

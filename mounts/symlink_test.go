@@ -73,3 +73,24 @@ func TestSymlinkRefused(t *testing.T) {
 		t.Errorf("changed:\n%s", diff)
 	}
 }
+
+// The link of a root that is kept may have outlived its source.
+func TestSymlinkWithoutSource(t *testing.T) {
+	g := newGround(t)
+	g.tree("dir persist/var", "dir var")
+	e := config.Entry{Path: "/var/d", Directory: true, How: config.Symlink}
+	g.entries(e)
+	g.requireState(g.mount(), "/var/d", InPlace)
+	if err := os.Remove(g.path("persist/var/d")); err != nil {
+		t.Fatal(err)
+	}
+	wantCheck := func(want State) {
+		t.Helper()
+		if e := g.root.Check().Entries[0]; e.State != want {
+			t.Errorf("%+v, want %s", e, want)
+		}
+	}
+	wantCheck(Missing)
+	g.requireState(g.mount(), "/var/d", Already)
+	wantCheck(InPlace)
+}

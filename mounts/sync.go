@@ -25,7 +25,10 @@ func (p *placing) copyIn() error {
 	if err := p.makeSource(); err != nil {
 		return err
 	}
-	if p.source.exists() && p.target.exists() {
+	if err := p.boundSizes(); err != nil {
+		return err
+	}
+	if p.source.exists() && p.target.exists() && !p.run.root.New {
 		stays, err := p.targetStays()
 		if err != nil || stays {
 			return err
@@ -49,8 +52,21 @@ func (p *placing) copyIn() error {
 	})
 }
 
-// targetStays decides at a boot, where there is a target only on a root that is
-// not fresh.
+// mostSynced is how large a file may be that is copied at each boot and compared
+// whenever anybody asks. A user could have a file of holes there that is as large
+// as the file system takes, and whoever read it to its end would not come back.
+const mostSynced = 64 << 20
+
+func (p *placing) boundSizes() error {
+	for _, s := range []*side{&p.source, &p.target} {
+		if s.exists() && s.status.Size > mostSynced {
+			return format.Errorf("%s has more than %d MiB, which is too large to be copied each time: bind it, or its directory", quotePath(s.path()), mostSynced>>20)
+		}
+	}
+	return nil
+}
+
+// targetStays decides at a boot about a root that is not new.
 func (p *placing) targetStays() (bool, error) {
 	same, err := p.sameContents()
 	if err != nil {
@@ -74,6 +90,10 @@ func (p *placing) targetStays() (bool, error) {
 func (p *placing) settleAtBoot() (sourceWins bool, err error) {
 	source, target, known := p.changedSides()
 	switch {
+	case p.target.status.Size == 0 && p.source.status.Size > 0:
+		// Copied in by the boot before, and nothing of it was on the disk yet when
+		// the power was cut.
+		return true, nil
 	case known && !source:
 		return false, nil
 	case known && !target:
@@ -109,7 +129,11 @@ func copyBeside(from int, to *side) (int, error) {
 	if err := sys.Remove(dir, temporary); err != nil {
 		return -1, err
 	}
-	fd, _, err := copytree.Copy(from, dir, temporary, copytree.Options{SetID: true})
+	o := copytree.Options{SetID: true}
+	if to.trail.lasting { // the store, which has more power than a mount of a user's
+		o.SetID, _ = copytree.Powers(from)
+	}
+	fd, _, err := copytree.Copy(from, dir, temporary, o)
 	return fd, err
 }
 

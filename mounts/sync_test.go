@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -224,4 +225,65 @@ func TestCheck(t *testing.T) {
 	results = byPath(g.root.Check())
 	g.requireState(results, "/gone", Missing)
 	g.requireState(results, "/link", Missing)
+}
+
+// A file that is too large to be read each time that anybody asks is told of, and
+// keeps nothing else back.
+func TestSyncTooLarge(t *testing.T) {
+	g := newGround(t)
+	g.tree("file persist/etc/large 0644 0:0 first", "file persist/etc/other 0644 0:0 first")
+	g.entries(synced("/etc/large"), synced("/etc/other"))
+	g.mount()
+	if err := os.Truncate(g.path("etc/large"), 1<<60); err != nil {
+		t.Fatal(err)
+	}
+	g.write("etc/other", "second")
+	results := g.syncBack()
+	if r := results["/etc/large"]; r.OK() || !strings.Contains(r.Reason, "too large") {
+		t.Errorf("%+v", r)
+	}
+	g.requireContent("persist/etc/large", "first")
+	g.requireContent("persist/etc/other", "second")
+	for _, report := range []map[string]EntryResult{byPath(g.root.Check()), g.mount()} {
+		if r := report["/etc/large"]; r.OK() || !strings.Contains(r.Reason, "too large") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// What a user's own mount shows as a set-user-ID program of root's is none in the
+// store.
+func TestSyncFromMountWithoutSetID(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.tree("dir persist/home/ada", "dir home/ada")
+	if err := unix.Mount("test", g.path("home/ada"), "tmpfs", unix.MS_NOSUID, ""); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(g.path("home/ada"), unix.MNT_DETACH) })
+	g.tree("file home/ada/.x 04755 0:0 program")
+	g.entries(synced("/home/ada/.x"))
+	g.requireState(g.syncBack(), "/home/ada/.x", InPlace)
+	g.requireStat("persist/home/ada/.x", "file 0755 0:0")
+}
+
+// A source in a directory of somebody with a default ACL is as the entry says, and
+// not as that.
+func TestSourceInheritsNoACL(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.tree("dir persist/home/ada 0755 1000:100")
+	acl := []byte{2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 0xe8, 3, 0, 0, 4, 0, 5, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 5, 0, 255, 255, 255, 255}
+	if err := unix.Setxattr(g.path("persist/home/ada"), "system.posix_acl_default", acl, 0); err != nil {
+		t.Fatal(err)
+	}
+	g.entries(directory("/home/ada/vault"), file("/home/ada/key"))
+	g.mount()
+	for _, name := range []string{"persist/home/ada/vault", "persist/home/ada/key"} {
+		for _, attribute := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
+			if n, err := unix.Getxattr(g.path(name), attribute, nil); !errors.Is(err, unix.ENODATA) {
+				t.Errorf("%s has %s: %d bytes, %v", name, attribute, n, err)
+			}
+		}
+	}
 }

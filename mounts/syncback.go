@@ -54,6 +54,9 @@ func (p *placing) copyBack() error {
 		p.result.State, p.result.Reason = Unsettled, "something is mounted there"
 		return nil
 	}
+	if err := p.boundSizes(); err != nil {
+		return err
+	}
 	if p.source.exists() {
 		same, err := p.sameContents()
 		if err != nil {

@@ -76,6 +76,10 @@ func agree(fd int, s *sys.Status) {
 
 // changedSides says which sides are not what they were when they last agreed;
 // known is false where no note can be made, so that its absence says nothing.
+//
+// A target of before the note is not a changed one: it is that of an old root, or a
+// power cut has taken away what stood in its place by then. That the source is
+// newer than it is known, so both count as changed.
 func (p *placing) changedSides() (source, target, known bool) {
 	a, err := readAgreement(p.source.fd)
 	if errors.Is(err, unix.ENODATA) {
@@ -87,7 +91,8 @@ func (p *placing) changedSides() (source, target, known bool) {
 	if err != nil {
 		return false, true, false
 	}
-	return !a.fits(&p.source.status), a.stamp != stamp(&p.target.status), true
+	target = a.stamp != stamp(&p.target.status)
+	return !a.fits(&p.source.status) || target && p.target.status.Ctime.Sec < a.at, target, true
 }
 
 // settleBoth decides between two sides that differ: what was changed counts,

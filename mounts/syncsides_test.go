@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -97,6 +98,56 @@ func TestSyncAtBoot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSyncTargetIsTakenBack: a power cut takes away the target that the note on the
+// source is about, while the note is on the disk of the store. What is there then,
+// from before the note, must not count as what a program has changed since. A copy
+// of an old root has such a target, too.
+func TestSyncTargetIsTakenBack(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot) // for the note
+	for _, back := range []string{"boot", "sync"} {
+		g := newGround(t)
+		g.tree("file persist/a/f 0644 0:0 first", "dir old")
+		g.entries(synced("/a/f"))
+		g.write("old/f", "first")
+		if err := os.Chtimes(g.path("old/f"), time.Unix(1, 0), time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep((noted + 2) * time.Second) // the note tells no more than seconds
+		g.write("persist/a/f", "second")
+		g.mount()
+		g.requireContent("a/f", "second")
+		if err := errors.Join(os.Rename(g.path("a"), g.path("gone")), os.Rename(g.path("old"), g.path("a"))); err != nil {
+			t.Fatal(err)
+		}
+		if back == "boot" {
+			g.mount()
+		} else {
+			g.syncBack()
+		}
+		g.requireContent("a/f", "second")
+		g.requireContent("persist/a/f", "second")
+	}
+}
+
+// TestSyncTargetIsEmpty: a file that was copied in and is empty after a power cut
+// does not empty the one in the store.
+func TestSyncTargetIsEmpty(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.tree("file persist/etc/f 0644 0:0 first")
+	g.entries(synced("/etc/f"))
+	g.mount()
+	g.write("etc/f", "")
+	g.mount()
+	g.requireContent("etc/f", "first")
+	g.syncBack()
+	g.requireContent("persist/etc/f", "first")
+	// A program that empties its file in the running system means it.
+	g.write("etc/f", "")
+	g.syncBack()
+	g.requireContent("persist/etc/f", "")
 }
 
 // TestSyncSourceIsBroughtBack: an old copy of the source comes back as cp -a

@@ -42,6 +42,7 @@ func runApply(i *invocation, args []string) error {
 		out.Waiting = "no entries are wanted in this boot: " + record.Mount.Reason
 	default:
 		out.Removed = append(out.Removed, w.machine.Removed(append(record.Mount.Entries, record.Live...))...)
+		w.machine.Boot = record.Mount.Entries
 		out.Entries = append(out.Entries, w.machine.Apply(func(r *keep.Result) {
 			if !i.json {
 				i.printKept(r)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -123,4 +125,36 @@ func TestWhy(t *testing.T) {
 	m.declare(t, "/var/log", "/srv")
 	testenv.Tree(t, m.root, "file srv/x 0600 0:0 x")
 	m.expect(t, 1, "\nebb apply\n", "why", "/srv")
+}
+
+// What a boot could not bring in is not made new by a switch: the next boot finds its
+// data in the root that was archived.
+func TestApplyAfterFailedBoot(t *testing.T) {
+	m := newMachine(t)
+	m.declare(t, "/srv/data")
+	testenv.Tree(t, m.Dir, "file @/srv/data/a 0600 0:0 old")
+	if got := m.ebb(t, "rollback"); got.status != 0 {
+		t.Fatal(got.stderr)
+	}
+	m.mountRoot(t)
+	if err := unix.Unmount(filepath.Join(m.root, "persist"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.ebb(t, "mount", "--root", m.root); got.status != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if err := unix.Mount(m.Device(), filepath.Join(m.root, "persist"), "btrfs", 0, "subvol=@persist"); err != nil {
+		t.Fatal(err)
+	}
+	got := m.expect(t, 1, "this boot could not bring it in", "apply")
+	if _, err := os.Stat(m.Path("@persist/srv/data")); err == nil {
+		t.Errorf("a new source was made:\n%s", got.stdout)
+	}
+	for unix.Unmount(m.root, unix.MNT_DETACH) == nil {
+	}
+	m.runDir = filepath.Join(t.TempDir(), "run")
+	m.bootByHand(t)
+	if text, err := os.ReadFile(m.Path("@persist/srv/data/a")); err != nil || string(text) != "old" {
+		t.Errorf("%q, %v", text, err)
+	}
 }

@@ -228,6 +228,10 @@ func TestBootByHand(t *testing.T) {
 		}
 	}
 	m.wantGoodStatus(t)
+	// The root is where its entries were brought in, as long as it is there.
+	if got := m.ebb(t, "status"); got.status != 0 || !strings.Contains(got.stdout, "all is well") {
+		t.Errorf("status: %d\n%s%s", got.status, got.stdout, got.stderr)
+	}
 	listed := m.ebb(t, "roots")
 	if listed.status != 0 || !strings.Contains(listed.stdout, "NUMBER") || len(strings.Split(strings.TrimSpace(listed.stdout), "\n")) != 4 {
 		t.Errorf("roots: %s%s", listed.stdout, listed.stderr)
@@ -238,6 +242,11 @@ func TestBootByHand(t *testing.T) {
 	}
 	if got := m.ebb(t, "status", "--root", m.root); got.status != 1 || !strings.Contains(got.stdout, "entry /var/log of store /persist is not in place") {
 		t.Errorf("status without an entry: %d\n%s", got.status, got.stdout)
+	}
+	for unix.Unmount(m.root, unix.MNT_DETACH) == nil {
+	}
+	if got := m.ebb(t, "status"); got.status != 1 || !strings.Contains(got.stdout, "the root is not the one that ebb made fresh") && !strings.Contains(got.stdout, "NOT fresh") {
+		t.Errorf("status of another root: %d\n%s", got.status, got.stdout)
 	}
 }
 

@@ -111,6 +111,9 @@ func (i *invocation) parse(f *flagSet, args []string, least, most int) ([]string
 	if err != nil {
 		return nil, err
 	}
+	if f.root != nil && *f.root == "" {
+		*f.root = i.recordedRoot()
+	}
 	if len(rest) < least || most >= 0 && len(rest) > most {
 		return nil, &usageError{format.Sprintf("%d arguments, usage: ebb %s %s", len(rest), i.command.name, i.command.args)}
 	}
@@ -143,9 +146,23 @@ func defaultRoot() string {
 	return "/"
 }
 
+// recordedRoot is the root that this boot's entries were brought into, if it is
+// still there, as where ebb is tried out, and else defaultRoot.
+func (i *invocation) recordedRoot() string {
+	if host, err := i.host("/"); err == nil {
+		record, err := initrd.ReadRecord(i.runDir, host.BootID)
+		if err == nil && record.Mount != nil && record.Mount.RootID != "" && record.Mount.RootID == initrd.RootID(record.Mount.Root) {
+			return record.Mount.Root
+		}
+	}
+	return defaultRoot()
+}
+
 // rootVar defines the flag for the directory that is the root.
 func (f *flagSet) rootVar() *string {
-	return f.String("root", defaultRoot(), "`DIR` that is the root")
+	f.root = f.String("root", defaultRoot(), "`DIR` that is the root")
+	*f.root = "" // until it is known where the record is
+	return f.root
 }
 
 // inInitrd reports whether this is stage 1, by the file that systemd goes by.

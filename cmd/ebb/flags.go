@@ -10,7 +10,10 @@ import (
 
 // flagSet are the flags of a command. It reads what package flag reads, "-name
 // value" and "--name=value", and lets flags stand anywhere among the arguments.
-type flagSet struct{ defined []definedFlag }
+type flagSet struct {
+	defined []definedFlag
+	root    *string // that of rootVar
+}
 
 type definedFlag struct {
 	name  string
