@@ -21,12 +21,20 @@ func openEmpty(f *found, parent int, name, temporary string) (int, error) {
 	if err != nil || there.Type() != f.status.Type() || there.IsRegular() && there.Size > 0 {
 		return -1, nil // whatever else it is, others tell
 	}
-	if there.IsRegular() {
-		return sys.OpenComponent(parent, name, unix.O_RDWR|unix.O_NONBLOCK)
+	flags := unix.O_RDWR | unix.O_NONBLOCK
+	if there.IsDirectory() {
+		flags = unix.O_RDONLY | unix.O_DIRECTORY
 	}
-	fd, err := sys.OpenComponent(parent, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	fd, err := sys.OpenComponent(parent, name, flags)
 	if err != nil {
 		return -1, err
+	}
+	if err := mayFill(f, fd, &there); err != nil {
+		unix.Close(fd)
+		return -1, format.Errorf("%q: %w", name, err)
+	}
+	if there.IsRegular() {
+		return fd, nil
 	}
 	names, err := sys.ReadNames(fd)
 	if err == nil && (len(names) == 0 || len(names) == 1 && names[0] == temporary) {
@@ -38,6 +46,22 @@ func openEmpty(f *found, parent int, name, temporary string) (int, error) {
 	}
 	unix.Close(fd)
 	return -1, err
+}
+
+// mayFill looks at what was opened: in a directory of theirs users can exchange what
+// is to be filled for something else. A file of theirs they may have open, and read
+// what it is filled with, whosever that was.
+func mayFill(f *found, fd int, there *sys.Status) error {
+	now, err := sys.Stat(fd)
+	switch {
+	case err != nil:
+		return err
+	case !now.SameInode(there) || now.IsRegular() && (now.Size > 0 || now.Nlink > 1):
+		return errors.New("it is not the empty file that it was, or has another name")
+	case now.IsRegular() && now.UID != 0 && now.UID != f.status.UID:
+		return format.Errorf("it belongs to user %d, what is brought back to %d: remove it, or use --to DIR", now.UID, f.status.UID)
+	}
+	return nil
 }
 
 // openWhole opens a copy that an interrupted run has left, if it is whole: then
@@ -71,21 +95,32 @@ func (f *found) fill(to, from int, temporary string, result *Restored, options c
 	if err == nil {
 		err = begin(to, f.number)
 	}
-	if err == nil && directory {
-		err = moveUp(to, from, temporary)
-	}
 	if err != nil {
 		return err
 	}
+	// A directory gets its owner and mode before anything is in it that was not to
+	// be seen by whose it is now.
+	sys.DropACLs(to)
 	stats, err := copytree.Fill(from, to, &f.status, options)
-	if !directory {
-		result.Stats = stats
+	if err == nil && directory {
+		err = moveUp(to, from, temporary)
 	}
 	if err == nil {
 		err = sys.SyncFilesystem(to)
 	}
+	if err == nil && directory {
+		// By this directory an interrupted run is known. The times are set again.
+		if err = sys.Remove(to, temporary); err == nil {
+			_, err = copytree.Fill(from, to, &f.status, options)
+		}
+	} else if !directory {
+		result.Stats = stats
+	}
 	if err == nil && copytree.ReadLeft(to) != 0 {
 		err = copytree.WriteLeft(to, 0)
+	}
+	if err == nil {
+		err = sys.SyncFile(to)
 	}
 	return err
 }
@@ -106,5 +141,5 @@ func moveUp(to, from int, temporary string) error {
 			return format.Errorf("%w: the rest is in %q, and comes when it is run again", err, temporary)
 		}
 	}
-	return sys.Remove(to, temporary)
+	return nil
 }

@@ -166,3 +166,42 @@ func TestRestoreIntoHalfFilledEntry(t *testing.T) {
 	}
 	d.requireFilled("/srv/data")
 }
+
+// A file of somebody else's may be open by him, and have another name: neither is
+// filled with what was not his.
+func TestRestoreIntoFileOfOthers(t *testing.T) {
+	d := newDisk(t)
+	d.archive(1, "file etc/secret 0600 0:0 secret", "file etc/linked 0600 0:0 secret")
+	testenv.Tree(t, d.Dir, "file @/etc/secret 0644 1000:100", "file @/etc/linked 0644 0:0")
+	if err := os.Link(d.Path("@/etc/linked"), d.Path("@/etc/name")); err != nil {
+		t.Fatal(err)
+	}
+	for path, reason := range map[string]string{"/etc/secret": "belongs to user 1000", "/etc/linked": "another name"} {
+		if _, err := d.restore().Path(path); err == nil || !strings.Contains(err.Error(), reason) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if st, err := os.Stat(d.Path("@", path)); err != nil || st.Size() != 0 {
+			t.Errorf("%s: %v, %v", path, st, err)
+		}
+	}
+}
+
+// A run that is killed after all was moved up leaves what the next one knows it by.
+func TestRestoreEndsWhatWasMovedUp(t *testing.T) {
+	d := fillable(t)
+	to, from := d.Open("@persist/srv/data"), sys.TemporaryName("data")
+	testenv.Tree(t, d.Dir, "file @persist/srv/data/a 0600 33:33 one", "file @persist/srv/data/.hidden/b 0644 5:6 two", "link @persist/srv/data/way /etc/shadow", "dir @persist/srv/data/"+from)
+	temporary := d.Open("@persist/srv/data/" + from)
+	if err := errors.Join(copytree.WriteLeft(to, 1), copytree.WriteLeft(temporary, 1)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.restore().Path("/srv/data"); err != nil {
+		t.Fatal(err)
+	}
+	if copytree.ReadLeft(to) != 0 {
+		t.Error("the note is still there")
+	}
+	if _, err := os.Lstat(d.Path("@persist/srv/data", from)); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}

@@ -2,6 +2,7 @@ package roots
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -36,5 +37,28 @@ func TestPin(t *testing.T) {
 		if got != step.want {
 			t.Errorf("pinned %q, want %q", got, step.want)
 		}
+	}
+}
+
+// A pin that is set while a prune runs keeps the root, which was judged before.
+func TestPinDuringPrune(t *testing.T) {
+	d := newDisk(t)
+	d.archive(1)
+	d.archive(2)
+	top := d.Open(".")
+	remover := &Remover{Members: []string{"root"}, Announce: func(string, ...any) {}}
+	if err := remover.Open(top, "@roots"); err != nil {
+		t.Fatal(err)
+	}
+	defer remover.Close()
+	if err := SetPin(top, "@roots", 1, "wanted"); err != nil {
+		t.Fatal(err)
+	}
+	var refused *RefusedError
+	if err := remover.Trash(1, false); !errors.As(err, &refused) || !strings.Contains(err.Error(), "pinned (wanted)") {
+		t.Errorf("%v", err)
+	}
+	if err := remover.Trash(2, false); err != nil {
+		t.Error(err)
 	}
 }

@@ -123,6 +123,9 @@ func (r *Remover) trash(number uint64, damaged bool) (deleted []uint64, err erro
 	defer unix.Close(dir)
 	entry := archive.DirectoryName(number)
 	where := path.Join(r.name, entry)
+	if pin := readPin(dir); pin != nil { // since it was judged, perhaps: that takes no lock
+		return nil, &RefusedError{where, format.Sprintf("it is pinned (%s)", pin.Why)}
+	}
 	if _, err := r.prove(dir, where, damaged); err != nil {
 		return nil, err
 	}

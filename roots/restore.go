@@ -190,10 +190,13 @@ func (r *Restore) place(f *found, result *Restored) error {
 	if r.Progress != nil {
 		options.Check = func(s *copytree.Stats) error { return r.Progress(result.Path, s) }
 	}
-	fd := openWhole(dir, temporary, f.number)
+	fd := -1
 	if empty >= 0 && f.status.IsRegular() {
 		fd, err = sys.Reopen(f.fd, unix.O_RDONLY|unix.O_NONBLOCK)
-	} else if fd < 0 {
+	} else if empty >= 0 {
+		fd = openWhole(dir, temporary, f.number)
+	}
+	if err == nil && fd < 0 {
 		if err = copytree.Remove(dir, temporary); err == nil {
 			fd, result.Stats, err = copytree.Copy(f.fd, dir, temporary, options)
 		}
@@ -216,6 +219,9 @@ func (r *Restore) place(f *found, result *Restored) error {
 
 // exchange gives a copy its name, and what has that name a backup's, if there is
 // one. When that fails, what was there is in its place again.
+//
+// Not by RENAME_EXCHANGE: a run that is killed behind that leaves what was there
+// under the temporary name, which the next one clears away.
 func exchange(parent int, temporary, name, backup string) error {
 	if backup == "" {
 		return sys.RenameNoReplace(parent, temporary, parent, name)
@@ -229,8 +235,11 @@ func exchange(parent int, temporary, name, backup string) error {
 		return nil
 	}
 	back := sys.RenameNoReplace(parent, backup, parent, name)
-	if errors.Is(back, fs.ErrNotExist) || errors.Is(back, fs.ErrExist) {
-		back = nil // it has not been moved, or the copy has its name all the same
+	switch {
+	case errors.Is(back, fs.ErrNotExist):
+		back = nil // it has not been moved
+	case errors.Is(back, fs.ErrExist): // made anew by its program, or the copy has it all the same
+		back = format.Errorf("what was there is %q now", backup)
 	}
 	return errors.Join(err, back)
 }

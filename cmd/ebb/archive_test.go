@@ -323,3 +323,14 @@ func TestDoctorCommand(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// A store that is not there has no trash to be emptied, which is no failure.
+func TestPruneWithoutStore(t *testing.T) {
+	f, _ := archiveDisk(t, 2)
+	config := writeFile(t, fmt.Sprintf(`{"version": 1, "root": {"kind": "btrfs", "device": %q}, "stores": {"/gone": {}}}`, f.Device()))
+	for _, args := range [][]string{{"--dry-run"}, {}} {
+		if r := ebb(t, append([]string{"prune", "--config", config, "--run-dir", t.TempDir(), "--root", t.TempDir()}, args...)...); r.status != 0 || !strings.Contains(r.stdout, "NUMBER") {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+}

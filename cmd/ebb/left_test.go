@@ -136,3 +136,30 @@ func TestWhatWasLeftAndIsNotEmpty(t *testing.T) {
 	m.expect(t, 0, "", "restore", "--forget", "/opt/tool", "/etc/big", "/srv/data")
 	m.expect(t, 0, "all is well", "status")
 }
+
+// Data that was put elsewhere is not in the entry: it is told of until it is.
+func TestWhatWasLeftAndIsElsewhere(t *testing.T) {
+	m := leftMachine(t)
+	m.expect(t, 0, "restored from root 1", "restore", "--from", "1", "--to", t.TempDir(), "/srv/data")
+	m.leftCommands(t)
+	m.expect(t, 0, "restored from root 1", "restore", "--from", "1", "/srv/data")
+	if got := m.expect(t, 1, "2 problems", "status"); strings.Contains(got.stdout, "--from 1 /srv/data") {
+		t.Errorf("it is told although it was brought back:\n%s", got.stdout)
+	}
+}
+
+// A directory to restore to that is reached by a link may be another one than the
+// path says: whoever owns what is on the way decides.
+func TestRestoreThroughLink(t *testing.T) {
+	m := leftMachine(t)
+	dir, link := t.TempDir(), filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.expect(t, 1, "", "restore", "--to", link, "/srv/data"); !strings.Contains(got.stderr, "name the path without links") {
+		t.Error(got.stderr)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("%v, %v", names, err)
+	}
+}

@@ -41,7 +41,7 @@ func runOrphans(i *invocation, args []string) error {
 	if err != nil {
 		return err
 	}
-	list, err := i.openStores(cfg, *root, false)
+	list, err := i.openStores(cfg, *root, false, false)
 	for _, s := range list {
 		defer s.Close()
 	}
@@ -64,7 +64,7 @@ func runOrphans(i *invocation, args []string) error {
 }
 
 // openStores opens all stores that can be opened.
-func (i *invocation) openStores(cfg *config.Config, root string, trustClock bool) (list []*stores.Store, err error) {
+func (i *invocation) openStores(cfg *config.Config, root string, trustClock, mayMiss bool) (list []*stores.Store, err error) {
 	ignored, err := sys.ReadPath(path.Join(path.Dir(i.configPath), ignoredName), config.MaxBytes)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
@@ -77,6 +77,9 @@ func (i *invocation) openStores(cfg *config.Config, root string, trustClock bool
 	failed := []error{err, clockErr}
 	for n := range cfg.Stores {
 		s, err := stores.Open(root, &cfg.Stores[n], ignore)
+		if mayMiss && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		if err == nil {
 			var clock roots.Clock
 			clock, err = roots.ReadClock(s.LastSeen(), started)

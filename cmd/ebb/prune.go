@@ -68,7 +68,7 @@ func runPrune(i *invocation, args []string) error {
 
 // pruneTrash deletes what has been in the trash of the stores for long enough.
 func (p *prune) pruneTrash(cfg *config.Config, root string) error {
-	list, err := p.openStores(cfg, root, p.trustClock)
+	list, err := p.openStores(cfg, root, p.trustClock, true) // without a store there is no trash of it
 	failed := []error{err}
 	p.trash = []*stores.Day{}
 	for _, s := range list {

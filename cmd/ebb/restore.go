@@ -52,7 +52,7 @@ func runRestore(i *invocation, args []string) (err error) {
 	r.root, r.Archive, r.DryRun, r.Flat, r.Store, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", r.intoStore, progress()
 	if r.forget {
 		for _, p := range r.paths {
-			err = errors.Join(err, r.settle(path.Clean(p), 0))
+			err = errors.Join(err, r.settle(path.Clean(p), 0, -1, ""))
 		}
 		return err
 	}
@@ -87,8 +87,11 @@ func (r *restore) target(p string) string {
 // where the root and the stores may not be mounted yet, what is put in their
 // place lies in memory, and is gone when the boot goes on.
 func (r *restore) openTarget(dir string) (int, error) {
+	if r.to != "" {
+		return sys.OpenDirectoryUnlinked(dir)
+	}
 	fd, err := sys.OpenDirectory(dir)
-	if err != nil || !inInitrd() || r.to != "" || r.root != defaultRoot() {
+	if err != nil || !inInitrd() || r.root != defaultRoot() {
 		return fd, err
 	}
 	st, err := sys.Stat(fd)
@@ -103,9 +106,9 @@ func (r *restore) openTarget(dir string) (int, error) {
 }
 
 // settle takes the note off the source of an entry that the archived root of that
-// number has data for: it was brought back, or, where the number is 0, nobody
-// wants it.
-func (r *restore) settle(p string, number uint64) error {
+// number has data for: it was brought back to name in the directory target, which
+// is that source or lies in it, or, where the number is 0, nobody wants it.
+func (r *restore) settle(p string, number uint64, target int, name string) error {
 	dir, err := sys.OpenDirectory(r.storeOf(p))
 	if err != nil {
 		return nil // no store, no note
@@ -117,10 +120,29 @@ func (r *restore) settle(p string, number uint64) error {
 	}
 	defer unix.Close(fd)
 	left := copytree.ReadLeft(fd)
-	if r.DryRun || left == 0 || number != 0 && left != number {
+	if r.DryRun || left == 0 || number != 0 && (left != number || !isIn(fd, target, name)) {
 		return nil
 	}
 	return copytree.WriteLeft(fd, 0)
+}
+
+// isIn reports whether name in a directory is what source is open on, or the
+// directory is.
+func isIn(source, dir int, name string) bool {
+	is, err := sys.Stat(source)
+	if err != nil {
+		return false
+	}
+	if at, err := sys.Stat(dir); err == nil && at.SameInode(&is) {
+		return true
+	}
+	fd, err := sys.OpenBeneath(dir, name, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	at, err := sys.Stat(fd)
+	return err == nil && at.SameInode(&is)
 }
 
 // storeOf is the store of the entry that covers a path, the deepest of several,
@@ -157,7 +179,7 @@ func (r *restore) run(top int) error {
 			if err == nil {
 				results = append(results, result)
 				r.printRestored(result, dir)
-				err = r.settle(result.Path, result.From)
+				err = r.settle(result.Path, result.From, fd, result.Target)
 			}
 			unix.Close(fd)
 		}
