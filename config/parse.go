@@ -95,9 +95,9 @@ func (d *decoder) adopt(value any, a Adopt) Adopt {
 	d.object(value, func(name string, v any) bool {
 		switch name {
 		case "files":
-			a.Files = d.number(v, 1<<40)
+			a.Files = max(1, d.number(v, 1<<40)) // of 0 and 1 the same is beyond: a directory with anything in it
 		case "copied_bytes":
-			a.CopiedBytes = d.bytes(v)
+			a.CopiedBytes = max(1, d.bytesOrNone(v))
 		default:
 			return false
 		}

@@ -86,6 +86,15 @@ func TestParseDefaults(t *testing.T) {
 	}
 }
 
+// Bounds of nothing leave out all that counts: a directory with anything in it, and
+// data that cannot be shared.
+func TestParseAdoptNothing(t *testing.T) {
+	c, err := Parse([]byte(`{"version": 1, "root": {"kind": "none"}, "stores": {}, "adopt": {"files": 0, "copied_bytes": "0"}}`))
+	if err != nil || c.Adopt != (Adopt{Files: 1, CopiedBytes: 1}) {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 func TestParseOtherKinds(t *testing.T) {
 	for _, test := range []struct {
 		root string

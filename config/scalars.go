@@ -130,6 +130,16 @@ func (d *decoder) id(value any) *uint32 {
 // powers of 1024 as tmpfs(5) has them. Nothing is not a size: tmpfs takes 0
 // for "no limit at all".
 func (d *decoder) bytes(value any) uint64 {
+	before := len(d.problems)
+	n := d.bytesOrNone(value)
+	if n == 0 && len(d.problems) == before {
+		d.refuse("%s: must be more than nothing", shown(value))
+	}
+	return n
+}
+
+// bytesOrNone reads a size that may be 0.
+func (d *decoder) bytesOrNone(value any) uint64 {
 	if literal, ok := value.(jsontext.Number); ok {
 		value = string(literal)
 	}
@@ -143,8 +153,6 @@ func (d *decoder) bytes(value any) uint64 {
 	switch {
 	case err != nil:
 		d.refuse("%q: not a size, write bytes or a number with K, M, G or T", s)
-	case n == 0:
-		d.refuse("%q: must be more than nothing", s)
 	case n > math.MaxInt64>>shift:
 		d.refuse("%q: too large", s)
 	default:
