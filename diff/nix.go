@@ -1,9 +1,7 @@
 package diff
 
 import (
-	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -56,7 +54,7 @@ func (x *nixLines) propose(i uint32) {
 func (x *nixLines) add(i uint32, n *node) {
 	path := x.path(i)
 	group, rel := x.group(path)
-	quoted, ok := nixString(rel)
+	quoted, ok := format.Nix(rel)
 	if !ok || n.mode&unix.S_IFMT == unix.S_IFLNK {
 		x.notes = append(x.notes, format.Sprintf("# %q is a link, or its name cannot be written in Nix\n", path))
 		return
@@ -89,7 +87,7 @@ func (x *nixLines) group(path string) (*nixGroup, string) {
 			user, rel = name, in
 		}
 	}
-	if _, ok := nixString(user); !ok {
+	if _, ok := format.Nix(user); !ok {
 		user, rel = "", path
 	}
 	for i := range x.groups {
@@ -102,12 +100,12 @@ func (x *nixLines) group(path string) (*nixGroup, string) {
 }
 
 func (x *nixLines) text(store string) string {
-	quoted, _ := nixString(store)
+	quoted, _ := format.Nix(store)
 	text := "ebb.persist." + quoted + " = {\n"
 	for _, g := range x.groups {
 		indent := "  "
 		if g.user != "" {
-			name, _ := nixString(g.user)
+			name, _ := format.Nix(g.user)
 			text += "  users." + name + " = {\n"
 			indent = "    "
 		}
@@ -124,25 +122,4 @@ func nixList(indent, name string, list []string) string {
 		return ""
 	}
 	return indent + name + " = [\n" + indent + "  " + strings.Join(list, "\n"+indent+"  ") + "\n" + indent + "];\n"
-}
-
-// nixString writes a string of the Nix language, which has no escapes for what
-// is not shown or is not UTF-8.
-func nixString(s string) (quoted string, ok bool) {
-	text := []byte{'"'}
-	for i, r := range s {
-		switch {
-		case r == '\n':
-			text = append(text, `\n`...)
-		case r == '\t':
-			text = append(text, `\t`...)
-		case !strconv.IsPrint(r) || r == utf8.RuneError:
-			return "", false
-		case r == '"' || r == '\\' || r == '$' && strings.HasPrefix(s[i:], "${"):
-			text = append(text, '\\', byte(r))
-		default:
-			text = utf8.AppendRune(text, r)
-		}
-	}
-	return string(append(text, '"')), true
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -67,7 +68,7 @@ func TestNixString(t *testing.T) {
 		"/a b": `"/a b"`, `"`: `"\""`, `\`: `"\\"`, "${x}": `"\${x}"`, "$x": `"$x"`, "a\nb\t": `"a\nb\t"`,
 		"\x1b": "", "\xff": "", "\u202e": "", "日本": `"日本"`, "''": `"''"`,
 	} {
-		got, ok := nixString(text)
+		got, ok := format.Nix(text)
 		if !ok {
 			got = ""
 		}

@@ -186,3 +186,12 @@ func TestKeepFullStore(t *testing.T) {
 	}
 	g.requireSame("var/x", "var/x", true)
 }
+
+// A name that Nix cannot write is told of, and does nothing to the terminal.
+func TestNixOfOddNames(t *testing.T) {
+	m := &Machine{Passwd: "/nonexistent"}
+	text := m.Nix("/persist", []config.Entry{{Path: "/a\x1b]0;x\a", Directory: true, How: config.Bind}, {Path: "/b", Directory: true, How: config.Symlink}})
+	if want := "ebb.persist.\"/persist\".directories = [ { path = \"/b\"; how = \"symlink\"; } ];\n# \"/a\\x1b]0;x\\a\" cannot be written in Nix\n"; text != want {
+		t.Errorf("%q, want %q", text, want)
+	}
+}

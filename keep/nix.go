@@ -1,9 +1,11 @@
 package keep
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/sys"
 )
 
@@ -42,11 +44,17 @@ func (h homes) userOf(path string) (user, rel string) {
 // nix gives the lines that declare entries of a store.
 func (h homes) nix(store string, entries []config.Entry) string {
 	var names []string // of options, in the order in which they come
-	lines := map[string]string{}
+	lines, unnamed := map[string]string{}, ""
 	for i := range entries {
 		e := &entries[i]
 		user, rel := h.userOf(e.Path)
-		name := "ebb.persist." + nixString(store)
+		value, ok := format.Nix(rel)
+		if !ok {
+			unnamed += "# " + strconv.Quote(e.Path) + " cannot be written in Nix\n"
+			continue
+		}
+		name, _ := format.Nix(store)
+		name = "ebb.persist." + name
 		if user != "" {
 			name += ".users." + nixName(user)
 		}
@@ -56,9 +64,8 @@ func (h homes) nix(store string, entries []config.Entry) string {
 		if lines[name] == "" {
 			names = append(names, name)
 		}
-		value := nixString(rel)
 		if e.How != config.Bind {
-			value = "{ path = " + value + "; how = " + nixString(string(e.How)) + "; }"
+			value = "{ path = " + value + "; how = \"" + string(e.How) + "\"; }"
 		}
 		lines[name] += value + " "
 	}
@@ -66,35 +73,19 @@ func (h homes) nix(store string, entries []config.Entry) string {
 	for _, name := range names {
 		text += name + " = [ " + lines[name] + "];\n"
 	}
-	return text
-}
-
-// nixString quotes a string for Nix: backslash, quote and the beginning of an
-// interpolation are special, and a line has to stay one.
-func nixString(s string) string {
-	text := []byte{'"'}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '\n':
-			text = append(text, '\\', 'n')
-			continue
-		case c == '\\', c == '"', c == '$' && i+1 < len(s) && s[i+1] == '{':
-			text = append(text, '\\')
-		}
-		text = append(text, s[i])
-	}
-	return string(append(text, '"'))
+	return text + unnamed
 }
 
 // nixName quotes the name of an attribute where it has to be.
 func nixName(s string) string {
+	quoted, _ := format.Nix(s) // of a user, whose name no system lets be anything else
 	if strings.Contains(" assert else if in inherit let or rec then with ", " "+s+" ") {
-		return nixString(s)
+		return quoted
 	}
 	for i, c := range []byte(s) {
 		letter := c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
 		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
-			return nixString(s)
+			return quoted
 		}
 	}
 	return s

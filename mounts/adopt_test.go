@@ -187,8 +187,8 @@ func TestAdoptStale(t *testing.T) {
 		g := newGround(t)
 		g.oldRoot("file a/data 0644 0:0 new")
 		temporary := "persist/" + sys.TemporaryName("a")
-		g.tree("file outside 0644 0:0 canary", "file "+temporary+"/half", "dir "+temporary+"/sub",
-			"link "+temporary+"/sub/l /outside", "dir "+temporary+" 0700 "+owner)
+		g.tree("file outside 0644 0:0 canary", "file "+temporary+"/new/half", "dir "+temporary+"/new/sub",
+			"link "+temporary+"/new/sub/l /outside", "dir "+temporary+" 0700 "+owner)
 		g.entries(directory("/a"))
 		results := g.mount()
 		g.requireContent("outside", "canary")
@@ -198,7 +198,7 @@ func TestAdoptStale(t *testing.T) {
 			g.requireMissing(temporary)
 			continue
 		}
-		g.requireStat(temporary+"/half", "file 0644")
+		g.requireStat(temporary+"/new/half", "file 0644")
 		if !strings.Contains(results["/a"].Adoption, "uid 1000") {
 			t.Errorf("adoption: %q", results["/a"].Adoption)
 		}
@@ -386,4 +386,19 @@ func TestStaleStagingDirectory(t *testing.T) {
 	g.requireStat("persist/var/mine", "dir 0750 1000:100")
 	g.requireMissing("persist/var/.mine.ebb-new")
 	g.requireState(results, "/var/theirs", Refused)
+}
+
+// A directory of root's that a user has given the name of a copy on its way is not
+// taken for one, and stays.
+func TestAdoptOverRenamed(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.oldRoot("file home/ada/a/data 0644 0:0 new")
+	g.tree("dir persist/home/ada 0755 1000:100", "file persist/home/ada/.a.ebb-new/log 0600 0:0 secret")
+	g.entries(directory("/home/ada/a"))
+	results := g.mount()
+	g.requireContent("persist/home/ada/.a.ebb-new/log", "secret")
+	if r := results["/home/ada/a"]; !strings.Contains(r.Adoption+r.Reason, "was not left by ebb, remove it") {
+		t.Errorf("%+v", r)
+	}
 }

@@ -17,7 +17,8 @@ const stagedName = "new"
 // gives it its name in one step when it is whole. A run that is killed in
 // between leaves nothing under that name that a later one would take for what
 // somebody has wanted so: a home directory that is still root's, or half of a
-// copy. Whatever it leaves is root's, by which the later one knows it.
+// copy. Whatever it leaves is root's and has one name in it, by which the later one
+// knows it.
 func stage(t *trail, name string, create func(t *trail, name string) (int, error)) (int, error) {
 	directory := sys.TemporaryName(name)
 	dir, err := openStage(t.fd(), directory)
@@ -87,5 +88,26 @@ func (p *placing) removeStale(t *trail, name string) error {
 			Hint: "remove it",
 		}
 	}
+	if err := onlyStaged(t.fd(), directory, &status); err != nil {
+		return format.Errorf("%s was not left by ebb, remove it: %w", quotePath(path), err)
+	}
 	return p.act(Step{Verb: RemoveStale, Path: path}, func() error { return copytree.Remove(t.fd(), directory) })
+}
+
+// onlyStaged makes sure that a directory has in it only what a run may have left
+// there: in a directory of his a user can give another one of root's that name.
+func onlyStaged(dirFd int, name string, status *sys.Status) error {
+	if !status.IsDirectory() {
+		return nil
+	}
+	fd, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	names, err := sys.ReadNames(fd)
+	if err == nil && (len(names) > 1 || len(names) == 1 && names[0] != stagedName) {
+		err = unix.ENOTEMPTY
+	}
+	return err
 }

@@ -271,5 +271,5 @@ func noteDirectories(runDir string, rootFd int) error {
 	if err != nil {
 		return err
 	}
-	return sys.ReplaceFile(dir, directoriesName, noted, 0o644)
+	return sys.ReplaceFile(dir, directoriesName, noted, 0o600) // they tell of names in directories of others
 }
