@@ -198,7 +198,7 @@ func (p *placing) overwriteSource() error {
 	{name: "adopted under its own name", edits: []edit{{adoptFile, "		fd, err := stage(p.source.trail, p.source.name, func(t *trail, name string) (int, error) {\n			return p.copyDurably(from, t.fd(), name)\n		})\n", "		fd, err := p.copyDurably(from, p.source.trail.fd(), p.source.name)\n"}}},
 	{name: "adopted without a commit", edits: []edit{{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n		unix.Close(fd)\n		return -1, err\n	}\n", ""}}, in: []string{"fsyncs"}},
 	{name: "adopted without fsync of the directory", edits: []edit{{adoptFile, "		return p.nameSource()\n", "		return nil\n"}}, in: []string{"ext4", "xfs"}},
-	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "generations[:min(mostOldRoots, len(generations))]", "generations[:1]"}}, in: []string{"quiet"}},
+	{name: "only the newest old root is looked at", edits: []edit{{oldRootFile, "for n, name := range names {", "for n, name := range names[:1] {"}}, in: []string{"quiet"}},
 	{name: "deleted before it is in the trash", edits: []edit{{removeFile, "	err = r.moveToTrash(entry, where)\n", "	err = unix.ENOSPC\n"}}, in: []string{"deletions"}},
 	{name: "deletion before the commit of what was brought back", edits: []edit{{restoreFile, "	if err = sys.SyncFilesystem(fd); err == nil && empty >= 0 {\n", "	if empty >= 0 {\n"}}, in: []string{"restore-fsyncs", "restore"}},
 	{name: "brought back under its own name", edits: []edit{
