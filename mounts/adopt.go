@@ -51,33 +51,34 @@ func (p *placing) adopt() (bool, error) {
 		if adopted, err := p.adoptOwn(); err != nil || adopted {
 			return adopted, err
 		}
-		return p.adoptOld()
+		_, adopted, err := p.adoptOld()
+		return adopted, err
 	}
-	if adopted, err := p.adoptOld(); err != nil || adopted || p.left != 0 {
+	if found, adopted, err := p.adoptOld(); err != nil || found {
 		return adopted, err
 	}
 	return p.adoptOwn()
 }
 
-// adoptOld makes the source a copy of what the old roots have.
-func (p *placing) adoptOld() (bool, error) {
+// adoptOld makes the source a copy of what the old roots have, if they have something.
+func (p *placing) adoptOld() (found, adopted bool, err error) {
 	var old side
 	defer old.close()
 	if err := p.findOld(&old); err != nil {
 		p.leave(err)
 	}
-	if old.exists() {
-		err := p.copySource(&old, "the old root")
-		if err != nil {
-			// The data is safe where it is, the archive. The worst case is an
-			// empty entry, which the result tells, and the note on the source.
-			p.leave(err)
-		}
-		if p.source.exists() { // whole, and only its name is not durable
-			return true, err
-		}
+	if !old.exists() {
+		return false, false, nil
 	}
-	return false, nil
+	if err = p.copySource(&old, "the old root"); err != nil {
+		// The data is safe where it is, the archive. The worst case is an empty
+		// entry, which the result tells, and the note on the source.
+		p.leave(err)
+	}
+	if p.source.exists() { // whole, and with an error only its name is not durable
+		return true, true, err
+	}
+	return true, false, nil
 }
 
 // adoptOwn makes the source a copy of what the root itself has.

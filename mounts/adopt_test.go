@@ -402,3 +402,20 @@ func TestAdoptOverRenamed(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 }
+
+// What the root itself has is not hidden either where an old root cannot be looked
+// into, and the old one is told of.
+func TestAdoptOwnWhereOldIsUnknown(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	g.root.OldRoots = func() ([]OldRoot, error) { return []OldRoot{{Fd: -1, Number: 17}}, unix.EIO }
+	g.tree("file srv/a/own 0644 0:0 own")
+	g.entries(directory("/srv/a"), directory("/srv/b"))
+	results := g.mount()
+	g.requireContent("persist/srv/a/own", "own")
+	for _, path := range []string{"/srv/a", "/srv/b"} {
+		if r := results[path]; r.State != InPlace || !strings.Contains(r.Adoption, "archived root 17") || (r.Adopted != nil) != (path == "/srv/a") {
+			t.Errorf("%+v", r)
+		}
+	}
+}
