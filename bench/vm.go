@@ -123,7 +123,7 @@ func (m *booter) boot(ctx context.Context, s *setup) (t bootTimes, err error) {
 	if err != nil {
 		return t, err
 	}
-	c.Disks, c.MemoryMB = []string{m.disk}, machineMB
+	c.Disks, c.MemoryMB, c.CPUs = []string{m.disk}, machineMB, 2
 	machine, err := m.kit.NewMachine(dir, c)
 	if err != nil {
 		return t, err

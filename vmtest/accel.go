@@ -18,13 +18,21 @@ import (
 // AccelEnv names the environment variable that chooses QEMU's accelerator: kvm, tcg, or auto (the default).
 const AccelEnv = "VMTEST_ACCEL"
 
-// CPUsEnv names the environment variable with the number of processors of each machine, 2 by default. One is better on a
-// host that has other work: an emulated processor that waits for another one, which the host has stopped, wastes its time.
+// CPUsEnv names the environment variable with the number of processors of each machine: 2 by default, and 1 where they
+// are emulated.
 const CPUsEnv = "VMTEST_CPUS"
 
 // chooseCPUs reads the number of processors.
+//
+// Emulated ones run beside each other, and QEMU is not safe from that: once in some hundred boots a processor lost its
+// timer, executed what another was just patching into the kernel ("Oops: int3"), or QEMU itself failed an assertion about
+// its memory map. One is as fast on a host that has other work: what waits for another one, which the host has stopped,
+// wastes its time.
 func (k *Kit) chooseCPUs(context.Context) error {
 	k.cpus = defaultCPUs
+	if k.accel == accelTCG {
+		k.cpus = 1
+	}
 	text := os.Getenv(CPUsEnv)
 	if text == "" {
 		return nil

@@ -94,7 +94,7 @@ func Prepare(ctx context.Context, o Options) (*Kit, error) {
 	}
 	k := &Kit{cache: c, log: o.Log, start: time.Now(), suite: cmp.Or(o.Suite, os.Getenv(SuiteEnv), toolSuite)}
 	for _, step := range []func(context.Context) error{
-		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseCPUs, k.chooseAccel,
+		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseAccel, k.chooseCPUs,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("prepare test machines: %w", err)
