@@ -228,6 +228,8 @@ func (r *Remover) remove(dirFd int, s btrfs.Subvolume) error {
 	switch {
 	case errors.Is(err, btrfs.ErrNotFound):
 		return nil
+	case r.isMember(s):
+		return err // what it lies in is the archive's
 	case errors.Is(err, unix.EROFS):
 		return r.removeFromReadOnly(dirFd, s)
 	case errors.Is(err, unix.ENAMETOOLONG):
