@@ -117,8 +117,7 @@ func TestMissingDisk(t *testing.T) {
 	m.Config.Disks = nil
 	m.Config.Params = []string{"systemd.default_device_timeout_sec=5s"}
 	m.BootTo(vmtest.InitrdEmergency())
-	m.Run("journalctl", "--sync") // journald may be behind with what PID 1 has told it
-	if got := m.Run("journalctl", "-b", "--output=cat", "--unit=sysroot.mount"); !strings.Contains(got, "ependency failed") {
+	if got := m.Journal([]string{"--output=cat", "--unit=sysroot.mount"}, "ependency failed"); !strings.Contains(got, "ependency failed") {
 		t.Errorf("journal of sysroot.mount: %s", got)
 	}
 }

@@ -137,7 +137,7 @@ func (m *machine) wantBeforeInitrdFS() {
 // finished is when PID 1 has logged this line in the initrd.
 func (m *machine) finished(line string) int {
 	m.t.Helper()
-	out := m.Run("journalctl", "--boot", "--no-pager", "--output=json", "--output-fields=__MONOTONIC_TIMESTAMP,MESSAGE", "_PID=1")
+	out := m.Journal([]string{"--output=json", "--output-fields=__MONOTONIC_TIMESTAMP,MESSAGE", "_PID=1"}, line)
 	for text := range strings.Lines(out) {
 		var entry struct {
 			Time    string `json:"__MONOTONIC_TIMESTAMP"`

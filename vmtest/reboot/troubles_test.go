@@ -106,8 +106,7 @@ func (m *machine) wantTold(w troubleOf) {
 	if !strings.Contains(console, "ebb: ") || !strings.Contains(console, w.reason) {
 		m.t.Errorf("the console does not tell: %s", w.reason)
 	}
-	m.Run("journalctl", "--sync") // journald may be behind with what it was told
-	journal := m.Run("journalctl", "--boot", "--no-pager", "--output=cat", "--unit="+w.unit)
+	journal := m.Journal([]string{"--output=cat", "--unit=" + w.unit}, w.reason, w.hint)
 	if !strings.Contains(journal, w.reason) || !strings.Contains(journal, w.hint) {
 		m.t.Errorf("the journal of %s has neither %q nor %q:\n%s", w.unit, w.reason, w.hint, journal)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -215,6 +216,22 @@ func (m *Machine) Run(argv ...string) string {
 func (m *Machine) Shell(script string) string {
 	m.t.Helper()
 	return m.Run("sh", "-euc", script)
+}
+
+// Journal is what journalctl tells of this boot with the arguments, once all of that is in it, or after a minute: journald
+// may be behind with what it was told, and says so of what it has read only ("journalctl --sync").
+func (m *Machine) Journal(arguments []string, want ...string) string {
+	m.t.Helper()
+	var text string
+	for range 60 {
+		m.Run("journalctl", "--sync")
+		text = m.Run(append([]string{"journalctl", "--boot", "--no-pager"}, arguments...)...)
+		if !slices.ContainsFunc(want, func(w string) bool { return !strings.Contains(text, w) }) {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	return text
 }
 
 func (m *Machine) check(err error) {
