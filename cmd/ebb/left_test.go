@@ -159,6 +159,9 @@ func TestRestoreThroughLink(t *testing.T) {
 	if got := m.expect(t, 1, "", "restore", "--to", link, "/srv/data"); !strings.Contains(got.stderr, "name the path without links") {
 		t.Error(got.stderr)
 	}
+	if got := m.expect(t, 1, "", "roots", "mount", "1", ""); !strings.Contains(got.stderr, "no such file") {
+		t.Error(got.stderr)
+	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
 		t.Errorf("%v, %v", names, err)
 	}

@@ -102,7 +102,8 @@ func RemoveXattr(fd int, name string) error {
 
 // DropACLs takes off the ACLs that something new has got from its directory, of
 // whoever owns that: it is to have its own owner and mode and nothing else (acl(5)).
-// Worst case of an error: it has the file system's answer to that, none.
+// It is best effort: on a file system without ACLs there is nothing to take off, and
+// on another the worst case is that the new one keeps them.
 func DropACLs(fd int) {
 	for _, name := range []string{"system.posix_acl_access", "system.posix_acl_default"} {
 		_ = RemoveXattr(fd, name)

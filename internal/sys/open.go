@@ -144,6 +144,9 @@ func OpenDirectory(path string) (int, error) {
 // OpenDirectoryUnlinked is OpenDirectory for paths that users may have touched: no
 // component may be a link, which fails with ELOOP or ENOTDIR.
 func OpenDirectoryUnlinked(p string) (int, error) {
+	if p == "" {
+		return -1, pathError("open", p, unix.ENOENT)
+	}
 	if p[0] != '/' {
 		here, err := unix.Getwd()
 		if err != nil {
