@@ -35,16 +35,28 @@ func makePrivate() error {
 	return nil
 }
 
-// inNewNamespace calls do in a new mount namespace with an empty /run. It ends
-// with the thread that do runs on, so do must start no goroutine.
+// inNewNamespace calls do in a new mount namespace with an empty /run. Its thread
+// ends with it, so do must start no goroutine. It goes back first: the namespace
+// and what is mounted in it are gone then, and not only when the thread is, which
+// the first one of a process never is (see runtime.LockOSThread).
 func inNewNamespace(do func() error) error {
 	result := make(chan error)
 	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends with the goroutine
-		result <- func() error {
+		runtime.LockOSThread() // and never unlock
+		result <- func() (err error) {
+			before, err := os.Open("/proc/thread-self/ns/mnt")
+			if err != nil {
+				return err
+			}
+			defer before.Close()
 			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 				return fmt.Errorf("unshare: %w", err)
 			}
+			defer func() {
+				if backErr := unix.Setns(int(before.Fd()), unix.CLONE_NEWNS); err == nil && backErr != nil {
+					err = fmt.Errorf("go back to the mount namespace before: %w", backErr)
+				}
+			}()
 			if err := makePrivate(); err != nil {
 				return err
 			}
