@@ -22,8 +22,9 @@ import (
 // entry would have adopted is not in it but in an older root.
 const enteredAttribute = "trusted.ebb.entered"
 
-// mostOldRoots bounds how many roots are looked at whose boots came to nothing.
-const mostOldRoots = 16
+// mostOldRoots bounds how many roots are looked at whose boots came to nothing: each
+// takes a descriptor for each of its members, and a process has 1024.
+const mostOldRoots = 64
 
 // markEntered notes that every entry is in place. Worst case without the note:
 // the next boot looks for data into one root more.
@@ -127,7 +128,8 @@ func (o *oldRoots) open(dir string) (old []mounts.OldRoot, err error) {
 	}
 	for n, name := range names {
 		if n == mostOldRoots {
-			return append(old, mounts.OldRoot{Fd: -1}), format.Errorf("more than %d boots came to nothing", mostOldRoots)
+			number, _ := archive.ParseDirectoryName(name)
+			return append(old, mounts.OldRoot{Fd: -1, Number: number}), format.Errorf("more than %d boots came to nothing", mostOldRoots)
 		}
 		var entered bool
 		if old, entered, err = o.openGeneration(old, top, name, members); err != nil || entered {

@@ -134,6 +134,31 @@ func TestAdoptFromMemberOfOlderRoot(t *testing.T) {
 	}
 }
 
+// Behind so many boots that came to nothing nobody looks: that there may be data is
+// told, and noted for later boots.
+func TestMostOldRoots(t *testing.T) {
+	for _, boots := range []int{mostOldRoots, mostOldRoots + 1} {
+		b := newBench(t, "", "subvolume @", "subvolume @persist", "file @/srv/data/file 0644 0:0 data")
+		for range boots - 1 {
+			b.rollback("")
+		}
+		h := b.host("")
+		if err := h.Rollback(b.cfg); err != nil {
+			t.Fatal(err)
+		}
+		dir := b.seen(map[string]string{"": "@", "persist": "@persist"}, "", "persist")
+		r := b.bring(h, dir, "/srv/data")["/srv/data"]
+		if boots <= mostOldRoots {
+			b.wantFile("@persist/srv/data/file", "data")
+			continue
+		}
+		want := "skipped: open the archived root: more than 64 boots came to nothing; the data is in archived root 1, get it with: ebb restore --from 1 /srv/data"
+		if r.Adopted != nil || r.Adoption != want || r.Left != 1 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // A boot that keeps the root of one that came to nothing finds what that one was to
 // adopt in the archive; what the root itself has by then is newer.
 func TestAdoptOnKeptRoot(t *testing.T) {

@@ -64,21 +64,19 @@ func (p *placing) adopt() (bool, error) {
 func (p *placing) adoptOld() (found, adopted bool, err error) {
 	var old side
 	defer old.close()
-	if err := p.findOld(&old); err != nil {
-		p.leave(err)
+	err = p.findOld(&old) // with an error, what is open has nothing in it, or nothing that can be read
+	if found = err == nil && old.exists(); found {
+		err = p.copySource(&old, "the old root")
 	}
-	if !old.exists() {
-		return false, false, nil
-	}
-	if err = p.copySource(&old, "the old root"); err != nil {
+	if err != nil {
 		// The data is safe where it is, the archive. The worst case is an empty
 		// entry, which the result tells, and the note on the source.
 		p.leave(err)
 	}
-	if p.source.exists() { // whole, and with an error only its name is not durable
-		return true, true, err
+	if adopted = p.source.exists(); !adopted {
+		err = nil
 	}
-	return true, false, nil
+	return found, adopted, err // when it is there it is whole: only its name is not durable
 }
 
 // adoptOwn makes the source a copy of what the root itself has.
@@ -126,13 +124,13 @@ func (p *placing) findOld(old *side) error {
 		if err != nil {
 			return err
 		}
-		if !old.exists() {
-			continue
+		if old.exists() {
+			hasData, err := old.hasData()
+			if err != nil || hasData {
+				return err
+			}
 		}
-		hasData, err := old.hasData()
-		if err != nil || hasData {
-			return err
-		}
+		o.trails[i].cut(0) // there may be many
 	}
 	p.left = 0
 	if o.err != nil && len(o.roots) > 0 {

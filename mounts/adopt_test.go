@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -417,5 +418,25 @@ func TestAdoptOwnWhereOldIsUnknown(t *testing.T) {
 		if r := results[path]; r.State != InPlace || !strings.Contains(r.Adoption, "archived root 17") || (r.Adopted != nil) != (path == "/srv/a") {
 			t.Errorf("%+v", r)
 		}
+	}
+}
+
+// An empty mount point in the last root that could be looked into is not all that
+// there was: what the one behind it has is told of, at later boots, too.
+func TestEmptyBeforeUnknown(t *testing.T) {
+	testenv.Need(t, testenv.TierRoot)
+	g := newGround(t)
+	newest := t.TempDir()
+	testenv.Tree(t, newest, "dir srv/a")
+	g.root.OldRoots = func() ([]OldRoot, error) {
+		old, err := opening(newest)()
+		return append(old, OldRoot{Fd: -1, Number: 17}), errors.Join(err, unix.EIO)
+	}
+	g.entries(directory("/srv/a"))
+	if r := g.mount()["/srv/a"]; r.State != InPlace || r.Adopted != nil || r.Left != 17 {
+		t.Errorf("%+v", r)
+	}
+	if r := g.root.Check().Entries[0]; r.Left != 17 || !strings.Contains(r.Adoption, "archived root 17") {
+		t.Errorf("later: %+v", r)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/config"
+	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
 // TestMany brings 5,000 entries into place, with few descriptors.
@@ -92,6 +93,25 @@ func TestDeepEntries(t *testing.T) {
 			t.Errorf("second run: %s: %+v", path, r)
 		}
 	}
+}
+
+// Of many old roots each takes the descriptor of its top directory, and no more.
+func TestManyOldRoots(t *testing.T) {
+	const count = 64
+	g := newGround(t)
+	dirs := make([]string, count)
+	for i := range dirs {
+		dirs[i] = t.TempDir()
+		testenv.Tree(t, dirs[i], "dir var/lib/app/data/db")
+	}
+	testenv.Tree(t, dirs[count-1], "file var/lib/app/data/db/file 0644 0:0 old", "file var/lib/app/data/log/file 0644 0:0 old")
+	g.root.OldRoots = opening(dirs...)
+	g.entries(directory("/var/lib/app/data/db"), directory("/var/lib/app/data/log"), directory("/var/lib/none"))
+	limitDescriptors(t, count+40)
+	g.mount()
+	g.requireContent("persist/var/lib/app/data/db/file", "old")
+	g.requireContent("persist/var/lib/app/data/log/file", "old")
+	g.requireStat("persist/var/lib/none", "dir 0755")
 }
 
 // TestNoDescriptors ends cleanly where not one more can be opened.
