@@ -18,8 +18,10 @@ import (
 const (
 	manyBoots     = 300
 	manyBootsLong = 10_000
-	// Of so many the last tenth may take that many times as long as the first.
-	manySlower     = 1.3
+	// Of so many the last tenth may take that many times as long as the first. With
+	// few it is 1.1 to 1.35 times, by chance and by what btrfs grows in the beginning;
+	// where each old root is opened, with nothing else done, 2.3 to 3.1 times.
+	manySlower     = 1.7
 	manySlowerLong = 1.15
 )
 
@@ -96,7 +98,7 @@ func TestSlowdown(t *testing.T) {
 	}{
 		"always the same":        {func(int) time.Duration { return 5000 }, false},
 		"half of them disturbed": {func(i int) time.Duration { return time.Duration(5000 + i%2*10*i) }, false},
-		"a little more each":     {func(i int) time.Duration { return time.Duration(5000 + 10*i) }, true},
+		"a little more each":     {func(i int) time.Duration { return time.Duration(5000 + 20*i) }, true},
 	} {
 		list := make([]time.Duration, manyBoots)
 		for i := range list {
