@@ -20,6 +20,25 @@ func (m *Machine) PowerCut() error {
 	return errors.Join(m.fetchCounters(context.Background()), m.vm.kill())
 }
 
+// Panic lets the kernel panic at whatever it does, by an interrupt that nobody has asked for, and returns when the
+// machine is off. The kernel needs the parameter PanicParam for that. What it had given to its disks by then is written.
+func (m *Machine) Panic(ctx context.Context) error {
+	if m.vm == nil {
+		return fmt.Errorf("panic: %w", errNeverBooted)
+	}
+	err := errors.Join(m.fetchCounters(ctx), m.vm.command("inject-nmi", nil))
+	if err == nil {
+		err = m.awaitOff(ctx, reasonReset)
+	}
+	if err != nil {
+		return fmt.Errorf("panic: %w", err)
+	}
+	return nil
+}
+
+// PanicParam is the kernel parameter with which Panic comes about.
+const PanicParam = "unknown_nmi_panic"
+
 // PowerOff shuts the machine down in order and returns when it is off.
 func (m *Machine) PowerOff(ctx context.Context) error {
 	return m.shutDown(ctx, "poweroff", reasonShutdown)
@@ -60,12 +79,20 @@ func (m *Machine) leave(ctx context.Context, verb, want string, args ...string) 
 	if err := r.Err(); err != nil && r.Status != killedBySIGTERM {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
-	if err := m.Wait(ctx, Off(), OffTimeout); err != nil {
+	if err := m.awaitOff(ctx, want); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
+	}
+	return nil
+}
+
+// awaitOff waits until the machine is off for the reason that is wanted.
+func (m *Machine) awaitOff(ctx context.Context, want string) error {
+	if err := m.Wait(ctx, Off(), OffTimeout); err != nil {
+		return err
 	}
 	<-m.vm.done                                      // which follows at once, and is what the next boot asks
 	if reason := m.vm.state.reason; reason != want { // no writer is left, the machine is off
-		return fmt.Errorf("%s: %w", verb, m.waitError(Off(), 0, fmt.Errorf("QEMU ended with %q, not %q", reason, want)))
+		return m.waitError(Off(), 0, fmt.Errorf("QEMU ended with %q, not %q", reason, want))
 	}
 	return nil
 }

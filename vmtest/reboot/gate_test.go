@@ -51,23 +51,29 @@ type gated struct {
 // comes with, besides those of planted.
 const manyFiles = 100
 
-// newGated boots a machine to the gate and saves it there. Root is the member
-// of its config.
-func newGated(t *testing.T, root string) *gated {
-	t.Helper()
-	return newGatedOn(t, root, 0)
-}
-
-// newGatedOn is newGated with so many processors.
-func newGatedOn(t *testing.T, root string, processors int) *gated {
-	t.Helper()
+// gatedLayout is the disk of such a machine.
+func gatedLayout() vmtest.DiskLayout {
 	layout := planted(standardLayout())
 	layout.Bare, layout.Size = true, 512<<20
 	for i := range manyFiles {
 		layout.Files = append(layout.Files, files.Text(fmt.Sprintf("@/opt/x/%03d", i), fileText(i)))
 	}
+	return layout
+}
+
+// newGated boots a machine to the gate and saves it there. Root is the member
+// of its config.
+func newGated(t *testing.T, root string) *gated {
+	t.Helper()
+	return newGatedOn(t, gatedLayout(), root, func(*gated) {})
+}
+
+// newGatedOn is newGated on another disk, with what is to be changed of the machine.
+func newGatedOn(t *testing.T, layout vmtest.DiskLayout, root string, change func(*gated)) *gated {
+	t.Helper()
 	g := &gated{machine: newMachine(t, layout, standardFstab(), document(root, basicStores))}
-	g.Config.MemoryMB, g.Config.CPUs, g.Config.RawDisks = 512, processors, true
+	g.Config.MemoryMB, g.Config.RawDisks = 512, true
+	change(g)
 	plain := g.Config.Initrd
 	g.Config.Initrd = slices.Concat(plain,
 		vmtest.Unit("gate.service", gateUnit, "initrd.target.wants"),

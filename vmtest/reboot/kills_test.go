@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -30,9 +31,24 @@ const (
 	coldDisksLong = 20
 )
 
-// cutMachines run beside each other, with one processor each: two that have one
-// get more done than one that has two.
-const cutMachines = 2
+// ground is what a machine stands on that is switched off. The machines run beside
+// each other, with one processor each: two that have one get more done than one
+// that has two.
+type ground struct {
+	name   string
+	layout func() vmtest.DiskLayout
+	change func(*gated)
+	seen   bool // the host can mount it
+	long   bool // in the long run alone
+}
+
+func grounds() []ground {
+	return []ground{
+		{name: "one disk", layout: gatedLayout, change: func(*gated) {}, seen: true},
+		{name: "raid1", layout: mirroredLayout, change: mirror, seen: true},
+		{name: "LUKS", layout: lockedLayout, change: unlock, long: true},
+	}
+}
 
 // leastShare of the cuts have to fall on either side of the commit that ends a
 // rollback, if there are so many that it is no chance.
@@ -40,6 +56,9 @@ const (
 	leastShare = 0.2
 	shareCuts  = 40
 )
+
+// logCuts is after how many cuts a machine says that it is still at it.
+const logCuts = 100
 
 // Environment variables: the seed of another run, and another number of cuts.
 const (
@@ -76,34 +95,37 @@ type killed struct {
 	phases []phase
 	rand   *rand.Rand
 	looks  bool // at the disk, after each cut
-	// Of the cuts, how many came before the commit that ends a rollback. The
-	// archive had so many roots after the last one.
-	total, before, archived int
+	// Of the cuts, how many were a panic of the kernel, and how many came before the
+	// commit that ends a rollback. The archive had so many roots after the last one.
+	total, panics, before, archived int
 }
 
 // A real initrd is killed at random moments of the rollback, of bringing the
 // entries in, and of the first writes to the new root, over and over on one
-// disk, so that recoveries are killed, too. After each cut there is a root that
+// disk, so that recoveries are killed, too: half of the times the power is cut, half of
+// the times the kernel panics. After each cut there is a root that
 // is whole; some disks are then booted twice from cold; of each, at the end, all
 // that was ever written is looked for.
 func TestRandomPowerCuts(t *testing.T) {
-	total, cold := cuts, coldDisks
-	if testenv.IsLong(t, fmt.Sprintf("%d of %d power cuts", cutsLong-cuts, cutsLong)) {
+	total, cold, on := cuts, coldDisks, grounds()
+	if testenv.IsLong(t, fmt.Sprintf("%d of %d power cuts, and those on LUKS", cutsLong-cuts, cutsLong)) {
 		total, cold = cutsLong, coldDisksLong
+	} else {
+		on = slices.DeleteFunc(on, func(g ground) bool { return g.long })
 	}
 	if n := number(t, cutsEnv); n > 0 {
 		total = int(n)
 	}
 	testvm.Kit(t) // without machines there is nothing to judge
-	disks := max(1, total/cutsDisk/cutMachines)
+	disks := (total-1)/(cutsDisk*len(on)) + 1
 	begin, seed := time.Now(), seed(t)
-	machines := make([]*killed, cutMachines)
-	t.Run("machine", func(t *testing.T) {
+	machines := make([]*killed, len(on))
+	t.Run("on", func(t *testing.T) {
 		for i := range machines {
-			t.Run(fmt.Sprint(i+1), func(t *testing.T) {
+			t.Run(on[i].name, func(t *testing.T) {
 				testvm.Beside(t)
-				machines[i] = newKilled(t, seed+uint64(i))
-				machines[i].cutDisks(disks, min(disks, cold/cutMachines))
+				machines[i] = newKilled(t, on[i], seed+uint64(i))
+				machines[i].cutDisks(disks, min(disks, cold/len(on)))
 			})
 		}
 	})
@@ -129,6 +151,9 @@ func (k *killed) cutDisks(disks, cold int) {
 		if k.t.Failed() {
 			k.t.Fatalf("on disk %d", disk)
 		}
+		if k.total%logCuts == 0 {
+			k.t.Logf("%d power cuts so far", k.total)
+		}
 	}
 }
 
@@ -136,25 +161,33 @@ func (k *killed) cutDisks(disks, cold int) {
 // the commit that ends a rollback.
 func judgeMoments(t *testing.T, machines []*killed, took time.Duration) {
 	t.Helper()
-	total, before := 0, 0
+	total, panics, seen, before := 0, 0, 0, 0
 	for _, k := range machines {
 		for _, p := range k.phases {
 			t.Logf("%4d power cuts in the %v of: %s", p.cuts, p.took, p.name)
 		}
-		total, before = total+k.total, before+k.before
+		total, panics = total+k.total, panics+k.panics
+		if k.looks {
+			seen, before = seen+k.total, before+k.before
+		}
 	}
-	t.Logf("%d power cuts, %d before the commit of the rollback; with all that was looked at, %.1f s for each cut",
-		total, before, took.Seconds()/float64(total))
-	least := int(leastShare * float64(total))
-	if machines[0].looks && total >= shareCuts && (before < least || total-before < least) {
+	t.Logf("%d power cuts, %d of them by a panic, and of the %d where the host looks %d before the commit of the rollback; with all that was looked at, %.1f s for each cut",
+		total, panics, seen, before, took.Seconds()/float64(total))
+	least := int(leastShare * float64(seen))
+	if seen >= shareCuts && (before < least || seen-before < least) {
 		t.Errorf("fewer than %d cuts fell before that commit, or fewer than %d after it: this test has shown too little", least, least)
 	}
 }
 
 // newKilled makes the machine and measures how long its phases take.
-func newKilled(t *testing.T, seed uint64) *killed {
-	k := &killed{gated: newGatedOn(t, standardRoot, 1), phases: newPhases(), rand: rand.New(rand.NewPCG(seed, 0))}
-	k.looks = testenv.Has(t, testenv.TierRoot, "a look at the disk after each power cut")
+func newKilled(t *testing.T, on ground, seed uint64) *killed {
+	gated := newGatedOn(t, on.layout(), standardRoot, func(g *gated) {
+		g.Config.CPUs = 1
+		on.change(g)
+		g.Config.Params = []string{vmtest.PanicParam}
+	})
+	k := &killed{gated: gated, phases: newPhases(), rand: rand.New(rand.NewPCG(seed, 0))}
+	k.looks = on.seen && testenv.Has(t, testenv.TierRoot, "a look at the disk after each power cut")
 	k.run()
 	k.phases[0].took = k.measureRollback()
 	start := time.Now()
@@ -228,6 +261,10 @@ func (k *killed) cutSomewhere(p *phase) {
 	k.run()
 	k.waitPhase(p)
 	time.Sleep(time.Duration(k.rand.Int64N(int64(p.took)*9/8 + 1)))
+	if k.rand.IntN(2) == 0 {
+		k.Panic()
+		k.panics++
+	}
 	k.cut()
 	p.cuts++
 	k.total++
@@ -250,13 +287,18 @@ func (k *killed) choose() *phase {
 	panic("the weights are more than their sum")
 }
 
-// lookScript prints what the live root is, and whether a rollback is under way.
-// The mount is in a namespace of its own, which takes it along.
-const lookScript = `cd "$1"; mkdir -p top; mount -t btrfs -o ro,loop,subvolid=5,rescue=nologreplay "$2" top; cd top
+// lookScript prints what the live root is, and whether a rollback is under way. A
+// fresh one may have the files of entries already, if a commit came behind them.
+// The mount is in a namespace of its own. That the kernel forgets the disks is for
+// those that come after them, which are older and have the same uuid.
+const lookScript = `cd "$1"; dir=$PWD; shift; mkdir -p top; loops= options=ro,subvolid=5,rescue=nologreplay
+trap 'cd "$dir"; umount -q top || true; for loop in $loops; do btrfs device scan --forget "$loop" >/dev/null || true; losetup --detach "$loop"; done' EXIT
+for disk; do loop=$(losetup --find --show --read-only "$disk"); loops="$loops $loop"; options=$options,device=$loop; done
+mount -t btrfs -o $options "$loop" top; cd top
 test "$(stat -c %i @)" = 256
 if test -e @/marker; then set -- @/opt/x/*; echo "old $(cat @/marker @/nested/file) $#"
 elif test -s @/token; then cat @/token
-else set -- $(find @ -type f); echo "fresh $#"; fi
+else set -- $(find @ -type f ! -path @/etc/adjtime ! -path @/etc/machine-id); echo "fresh $#"; fi
 set -- @roots/*/root; test -e "$1" || shift; echo $#
 `
 
@@ -264,7 +306,7 @@ set -- @roots/*/root; test -e "$1" || shift; echo $#
 // a root, either wholly an old one or wholly a new one.
 func (k *killed) look() {
 	k.t.Helper()
-	out, err := exec.Command("unshare", "--mount", "sh", "-euc", lookScript, "sh", k.t.TempDir(), k.Overlays()[0]).CombinedOutput()
+	out, err := exec.Command("unshare", append([]string{"--mount", "sh", "-euc", lookScript, "sh", k.t.TempDir()}, k.Overlays()...)...).CombinedOutput()
 	if err != nil {
 		k.t.Fatalf("look at the disk: %v\n%s", err, out)
 	}
@@ -298,4 +340,43 @@ func (k *killed) bootCold() {
 	k.wantGone("/cold")
 	k.Run("btrfs", "scrub", "start", "-B", "/")
 	k.Off()
+}
+
+// mirroredLayout has a size of its own, and with that an image with another uuid
+// than that of the other disks, which the host may have mounted at the same time.
+func mirroredLayout() vmtest.DiskLayout {
+	layout := gatedLayout()
+	layout.Size = 640 << 20
+	return layout
+}
+
+// mirror boots a machine once, with its root as it is, and lets it make its file
+// system a raid1 of two disks, which are those that it begins with from now on.
+func mirror(g *gated) {
+	g.t.Helper()
+	second := vmtest.DiskLayout{Label: "spare", Kind: vmtest.Ext4, Bare: true, Size: 640 << 20}
+	g.Config.Disks = append(g.Config.Disks, testvm.Disk(g.t, testvm.Kit(g.t), second))
+	g.Config.Params = []string{"ebb.rollback=no", "ebb.mount=no"}
+	g.Boot()
+	g.Run("btrfs", "device", "add", "--force", "/dev/vdb", "/")
+	g.Run("btrfs", "balance", "start", "-dconvert=raid1", "-mconvert=raid1", "/")
+	g.Off()
+	for i, disk := range g.Overlays() {
+		if err := os.Rename(disk, disk+".base"); err != nil {
+			g.t.Fatal(err)
+		}
+		g.Config.Disks[i] = disk + ".base"
+	}
+}
+
+// lockedLayout lies in a LUKS2 device, which unlock has the initrd open by a key.
+func lockedLayout() vmtest.DiskLayout {
+	layout := gatedLayout()
+	layout.Passphrase = passphrase
+	return layout
+}
+
+func unlock(g *gated) {
+	g.Config.Crypttab = []string{"cryptroot /dev/vda /etc/luks.key luks"}
+	g.Config.Initrd = append(g.Config.Initrd, keyFile())
 }

@@ -196,6 +196,12 @@ func (m *Machine) Cut() {
 	m.check(m.PowerCut())
 }
 
+// Panic lets the kernel panic.
+func (m *Machine) Panic() {
+	m.t.Helper()
+	m.check(m.Machine.Panic(m.t.Context()))
+}
+
 // Try runs a command in the machine that may fail.
 func (m *Machine) Try(argv ...string) vmtest.Result {
 	m.t.Helper()
