@@ -104,11 +104,16 @@ func TestPowerCut(t *testing.T) {
 	m.Boot()
 	m.Shell("echo 1 > /persist/synced; sync; echo 1 > /persist/unsynced")
 	m.Cut()
+	m.Config.Params = []string{vmtest.PanicParam}
 	if state := m.Boot(); state != "running" {
 		t.Errorf("after the power cut the system is %s", state)
 	}
 	if got := m.Run("cat", "/persist/synced"); got != "1" {
 		t.Errorf("a file that was synced before the power cut has %q", got)
+	}
+	m.Panic()
+	if got := m.ConsoleText(); !strings.Contains(got, "Kernel panic - not syncing: NMI") {
+		t.Errorf("the console of a kernel that has panicked ends with %q", got[max(0, len(got)-1000):])
 	}
 }
 
