@@ -9,6 +9,7 @@ import (
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/format"
 	"github.com/ebb-nix/ebb/internal/kmsg"
+	"github.com/ebb-nix/ebb/internal/sys"
 )
 
 func runMount(i *invocation, args []string) error {
@@ -19,6 +20,7 @@ func runMount(i *invocation, args []string) error {
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}
+	sys.CalmMonitor()
 	host, err := i.host(*root)
 	if err != nil {
 		return err

@@ -1,6 +1,9 @@
 package main
 
-import "github.com/ebb-nix/ebb/internal/format"
+import (
+	"github.com/ebb-nix/ebb/internal/format"
+	"github.com/ebb-nix/ebb/internal/sys"
+)
 
 func runRollback(i *invocation, args []string) error {
 	f := i.flags()
@@ -13,6 +16,7 @@ func runRollback(i *invocation, args []string) error {
 	if i.dryRun && *notStarted {
 		return &usageError{"--not-started changes nothing but the boot record: there is no --dry-run of it"}
 	}
+	sys.CalmMonitor()
 	host, err := i.host(*root)
 	if err != nil {
 		return err
