@@ -309,7 +309,8 @@ set -- @roots/*/root; test -e "$1" || shift; echo $#
 // a root, either wholly an old one or wholly a new one.
 func (k *killed) look() {
 	k.t.Helper()
-	out, err := exec.Command("unshare", append([]string{"--mount", "sh", "-euc", lookScript, "sh", k.t.TempDir()}, k.Overlays()...)...).CombinedOutput()
+	// One after another: of two file systems with the same uuid the kernel mounts one.
+	out, err := exec.Command("flock", append([]string{os.TempDir(), "unshare", "--mount", "sh", "-euc", lookScript, "sh", k.t.TempDir()}, k.Overlays()...)...).CombinedOutput()
 	if err != nil {
 		k.t.Fatalf("look at the disk: %v\n%s", err, out)
 	}
