@@ -130,7 +130,9 @@ func (p *placing) findOld(old *side) error {
 				return err
 			}
 		}
-		o.trails[i].cut(0) // there may be many
+		if i > 0 {
+			o.trails[i].cut(0) // there may be many; that of the newest stays open for the next entry
+		}
 	}
 	p.left = 0
 	if o.err != nil && len(o.roots) > 0 {
