@@ -33,11 +33,11 @@ func runRestore(i *invocation, args []string) (err error) {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be restored and from where, change nothing")
-	f.Uint64Var(&r.From, "from", 0, "take it from archived root `N` rather than from the newest that has it")
+	f.Uint64Var(&r.From, "from", 0, "take it from archived root `N`, not from the newest that has it")
 	f.BoolVar(&r.Force, "force", false, "move what is in the way to a backup name")
 	f.BoolVar(&r.SetID, "set-id", false, "keep set-user-ID and set-group-ID bits and file capabilities")
 	root := f.rootVar()
-	f.StringVar(&r.to, "to", "", "put it into `DIR` rather than in its place")
+	f.StringVar(&r.to, "to", "", "put it into `DIR`, not in its place")
 	f.BoolVar(&r.intoStore, "into-store", false, "put it into the store of the entry that covers it, or the first store")
 	f.BoolVar(&r.forget, "forget", false, "bring nothing back: ebb status is to tell of it no more")
 	if r.paths, err = i.parse(f, args, 1, -1); err != nil {

@@ -9,7 +9,7 @@ func runRollback(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.dryRun, "dry-run", false, "print the steps, change nothing")
 	root := f.String("root", "/sysroot", "`DIR` where the root will be mounted")
-	notStarted := f.Bool("not-started", false, "only record why there was no rollback in this boot, if there was none")
+	notStarted := f.Bool("not-started", false, "only record why there was no rollback, if there was none")
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ func runStatus(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	all := f.Bool("all", false, "list every entry, also those in place")
-	required := f.Bool("required", false, "only look at the entries that the config calls required")
+	required := f.Bool("required", false, "only look at the entries that are required")
 	root := f.rootVar()
 	if _, err := i.parse(f, args, 0, 0); err != nil {
 		return err
