@@ -22,8 +22,8 @@ import (
 const (
 	cuts     = 200
 	cutsLong = 2000
-	// Behind more boots in a row that come to nothing ebb would not look for data, and
-	// would say so.
+	// Fewer than the boots in a row that come to nothing behind which ebb still looks
+	// for data: else it would say so.
 	cutsDisk = 20
 	// coldDisks of the disks are booted twice from cold right after a cut, before
 	// anything else has recovered them.
