@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/ebb-nix/ebb/internal/format"
 
@@ -28,15 +29,18 @@ func entriesOf(document any) ([]any, error) {
 }
 
 // carried are the members of an entry that the binary carries, see ./compact: there
-// it is a list of texts in this order. An empty path is that of the name in /var/lib,
-// an empty class is Must.
+// it is one text, with a separator between them, in this order. An empty path is that
+// of the name in /var/lib, an empty class is Must.
 var carried = [...]string{"name", "path", "what", "class", "file", "cache", "mode", "how"}
+
+// separator is in no member of any entry.
+const separator = "|"
 
 // read takes an entry from the document.
 func (e *Entry) read(value any) error {
-	if texts, ok := textsOf(value); ok && len(texts) <= len(carried) {
+	if line, ok := value.(string); ok && strings.Count(line, separator) < len(carried) {
 		e.Class = Must
-		for n, text := range texts {
+		for n, text := range strings.Split(line, separator) {
 			switch to := e.field(carried[n]).(type) {
 			case *string:
 				if text != "" {

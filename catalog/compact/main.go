@@ -1,6 +1,6 @@
 // Compact prints catalog.json without what only the NixOS module asks for, one
-// line for each entry, a list of texts: what the binary carries of it. It is run
-// where catalog.json is, see scripts/build.
+// text for each entry, in which a bar separates its members: what the binary carries
+// of it. It is run where catalog.json is, see scripts/build.
 package main
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // member is what is carried of an entry.
@@ -22,9 +23,9 @@ type member struct {
 	How   string `json:"how"`
 }
 
-// texts are what is printed of it, in the order of catalog.carried. What most have
+// text is what is printed of it, in the order of catalog.carried. What most have
 // is empty, and what is empty is left out at the end.
-func (m *member) texts() []string {
+func (m *member) text() (string, error) {
 	flag := func(is bool) string {
 		if is {
 			return "1"
@@ -42,7 +43,11 @@ func (m *member) texts() []string {
 	for len(list) > 0 && list[len(list)-1] == "" {
 		list = slices.Delete(list, len(list)-1, len(list))
 	}
-	return list
+	text := strings.Join(list, "|")
+	if strings.Count(text, "|") != len(list)-1 {
+		return "", fmt.Errorf("entry %s has the separator in it", m.Name)
+	}
+	return text, nil
 }
 
 func main() {
@@ -66,16 +71,19 @@ func run() error {
 	}
 	fmt.Printf(`{"version":%s,"entries":[`, document.Version)
 	for i, e := range document.Entries {
-		line, err := json.Marshal(e.texts())
+		text, err := e.text()
 		if err != nil {
 			return err
 		}
-		separator := ",\n"
-		if i == 0 {
-			separator = "\n"
+		line, err := json.Marshal(text)
+		if err != nil {
+			return err
 		}
-		fmt.Printf("%s%s", separator, line)
+		if i > 0 {
+			fmt.Print(",")
+		}
+		fmt.Printf("%s", line)
 	}
-	fmt.Println("\n]}")
+	fmt.Println("]}")
 	return nil
 }
