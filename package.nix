@@ -39,7 +39,7 @@ buildGoModule {
   };
 
   # nix hash path of what "go mod vendor" makes
-  vendorHash = "sha256-ZAqqXMsHL/Ba6r5i+J59nZPze4FrlFNMkwIoVB/ajGE=";
+  vendorHash = "sha256-B7cB+oF7VnWaA5gVowVrZubf1DktyjpdwQAt44rgg/8=";
 
   # As everywhere else it is built. Where nixpkgs hardens with pie, that would be a
   # program with a dynamic linker.

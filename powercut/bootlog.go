@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 )
@@ -61,37 +60,73 @@ func BootEntries() string {
 		applicationName(0), madeName(1), madeUID, madeGID, madeMode)
 }
 
-// ExploreLog judges the states of a disk that another machine has booted from:
-// image is the disk before, log what was written, as QEMU's blklogwrites keeps
-// it, and marks what was acknowledged meanwhile. Cases that fail are kept in
-// caseDir.
-func ExploreLog(image, log string, marks []BootMark, budget Budget, workDir, caseDir string) (*Result, error) {
+// BootRecording is a boot of another machine.
+type BootRecording struct {
+	Image      string // a raw image of the disk before, whole blocks of 4 KiB
+	Log        string // what was written to the disk, as QEMU's blklogwrites keeps it
+	Marks      []BootMark
+	Encryption *Encryption `json:",omitempty"` // of the disk; nil for none
+}
+
+// ExploreBoot judges the states of the disk that another machine has booted from.
+// Cases that fail are kept in caseDir, not encrypted.
+func ExploreBoot(boot *BootRecording, budget Budget, workDir, caseDir string) (*Result, error) {
 	start := time.Now()
-	st, err := os.Stat(image)
+	records, err := readBootLog(boot.Log, boot.Marks)
 	if err != nil {
 		return nil, err
 	}
-	records, err := readBootLog(log, marks)
+	image, err := os.Open(boot.Image)
+	if err != nil {
+		return nil, err
+	}
+	defer image.Close()
+	disk := &bootDisk{image: image}
+	if boot.Encryption != nil {
+		disk.offset = boot.Encryption.Offset
+		if disk.decrypter, err = newDecrypter(boot.Encryption); err != nil {
+			return nil, err
+		}
+		if records, err = disk.decrypter.decryptRecords(records); err != nil {
+			return nil, fmt.Errorf("%s: %w", boot.Log, err)
+		}
+	}
+	result, err := disk.explore(records, budget, workDir, caseDir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", boot.Log, err)
+	}
+	result.Seconds = time.Since(start).Seconds()
+	return result, nil
+}
+
+// bootDisk is the disk of such a machine before its boot.
+type bootDisk struct {
+	image     *os.File
+	offset    int64      // of the file system
+	decrypter *decrypter // nil where nothing is encrypted
+}
+
+func (b *bootDisk) explore(records []Record, budget Budget, workDir, caseDir string) (*Result, error) {
+	st, err := b.image.Stat()
 	if err != nil {
 		return nil, err
 	}
 	scenario := bootScenario
-	scenario.Size = st.Size()
+	scenario.Size = st.Size() - b.offset
 	m, err := newMachine(&scenario, workDir)
 	if err != nil {
 		return nil, err
 	}
-	result, err := m.exploreLog(image, records, budget, caseDir)
+	result, err := m.exploreBoot(b, records, budget, caseDir)
 	if err != nil {
 		_ = m.close() // the first error tells more
-		return nil, fmt.Errorf("%s: %w", log, err)
+		return nil, err
 	}
-	result.Seconds = time.Since(start).Seconds()
 	return result, m.close()
 }
 
-func (m *machine) exploreLog(image string, records []Record, budget Budget, caseDir string) (*Result, error) {
-	if err := m.disk.load(image); err != nil {
+func (m *machine) exploreBoot(b *bootDisk, records []Record, budget Budget, caseDir string) (*Result, error) {
+	if err := b.copyTo(m.disk.image); err != nil {
 		return nil, err
 	}
 	x, first, err := m.startFrom(budget)
@@ -101,26 +136,23 @@ func (m *machine) exploreLog(image string, records []Record, budget Budget, case
 	return x.result, x.exploreRecords(records, first, scenarioKnowledge(m.scenario), caseDir)
 }
 
-// load makes the disk like an image. What is zero is left alone, so that it
-// takes no memory.
-func (d *Disk) load(image string) error {
-	f, err := os.Open(image)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
+// copyTo makes an image like the disk, not encrypted. What is zero is left alone, so
+// that it takes no memory: on an encrypted disk nobody has written there.
+func (b *bootDisk) copyTo(image []byte) error {
 	block := make([]byte, blockSize)
-	for at := 0; at < len(d.image); at += blockSize {
-		n, err := io.ReadFull(f, block)
-		if n > 0 && !isZero(block[:n]) {
-			copy(d.image[at:], block[:n])
+	for at := int64(0); at < int64(len(image)); at += blockSize {
+		if _, err := b.image.ReadAt(block, b.offset+at); err != nil {
+			return fmt.Errorf("read %s: %w", b.image.Name(), err)
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
+		if isZero(block) {
+			continue
 		}
-		if err != nil {
-			return fmt.Errorf("read %s: %w", image, err)
+		if b.decrypter != nil {
+			if err := b.decrypter.decrypt(block, at); err != nil {
+				return err
+			}
 		}
+		copy(image[at:], block)
 	}
 	return nil
 }

@@ -94,18 +94,22 @@ func TestParseBootLogMarks(t *testing.T) {
 func TestUnmountable(t *testing.T) {
 	need(t)
 	dir := t.TempDir()
-	image, marks := filepath.Join(dir, "image"), filepath.Join(dir, "marks")
+	boot := BootRecording{Image: filepath.Join(dir, "image"), Log: filepath.Join(dir, "log")}
+	description, err := json.Marshal(boot)
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := make([]byte, sectorSize)
 	binary.LittleEndian.PutUint64(log, bootLogMagic)
 	binary.LittleEndian.PutUint64(log[16:], 1)
 	binary.LittleEndian.PutUint32(log[24:], sectorSize)
 	log = append(log, bootLogEntry(0, 1, 0, bytes.Repeat([]byte{1}, sectorSize))...)
-	for path, data := range map[string][]byte{image: make([]byte, 1<<20), filepath.Join(dir, "log"): log, marks: []byte("[]")} {
+	for path, data := range map[string][]byte{boot.Image: make([]byte, 1<<20), boot.Log: log, filepath.Join(dir, "boot"): description} {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	output, err := exec.Command(build(t, ""), "log", image, filepath.Join(dir, "log"), marks, "-cases", dir, "-states", "1").Output()
+	output, err := exec.Command(build(t, ""), "boot", filepath.Join(dir, "boot"), "-cases", dir, "-states", "1").Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,7 @@ import (
 // Case is all that is needed to make one state of a disk again.
 type Case struct {
 	Scenario string
-	Size     int64 // of the disk
+	Size     int64 // of each device of the disk
 	State    string
 	Reason   string
 	First    []Record   // the disk before the recording
@@ -127,7 +127,7 @@ func (x *explorer) checkFileSystem(story Story) error {
 	}
 	x.machine.disk.reset()
 	x.result.Checks++
-	output, err := exec.Command("btrfs", "check", "--readonly", x.machine.disk.Path).CombinedOutput()
+	output, err := exec.Command("btrfs", "check", "--readonly", x.machine.disk.Paths[0]).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("btrfs check of state %s: %w\n%s", story, err, output)
 	}

@@ -22,9 +22,10 @@ const (
 	serveLog
 )
 
-// Disk is a block device that logs every write and every flush. Its loop device
-// is attached to a file of a FUSE file system, with direct I/O, so that a write
-// of the loop device is a WRITE and a flush an FSYNC.
+// Disk is a block device that logs every write and every flush, or several of
+// them with one log, for a file system on more than one. Each loop device is
+// attached to its part of the one file of a FUSE file system, with direct I/O, so
+// that a write of the loop device is a WRITE and a flush an FSYNC.
 //
 // The file system is served by a process of its own: were it this one, then
 // the kernel would wait for it for ever when this process is killed and its
@@ -32,32 +33,57 @@ const (
 // which is when the last descriptor of it is closed.
 type Disk struct {
 	*shared
-	Path string // of the block device
+	Paths []string // of the block devices
 
 	memory *os.File // the image
-	loop   *os.File
+	loops  []*os.File
 	server *exec.Cmd
 }
 
-// NewDisk makes a disk of zeros. The program itself serves it: it has to call
-// [Serve] when its first argument is [ServeCommand].
-func NewDisk(size int64) (*Disk, error) {
+// NewDisk makes a disk of zeros, of so many block devices of that size each. The
+// program itself serves it: it has to call [Serve] when its first argument is
+// [ServeCommand].
+func NewDisk(devices int, size int64) (*Disk, error) {
 	d := &Disk{}
-	file, err := d.start(size)
-	if err != nil {
+	if err := d.start(devices, size); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
-	d.loop, err = attachLoop(file)
-	err = errors.Join(err, unix.Close(file))
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	d.Path = d.loop.Name()
 	return d, nil
 }
 
-// start mounts the file system and returns its file, open.
-func (d *Disk) start(size int64) (int, error) {
+// start mounts the file system and attaches a loop device to each part of its file.
+func (d *Disk) start(devices int, size int64) error {
+	mount, err := d.mount(int64(devices) * size)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(mount)
+	for i := range devices {
+		if err := d.attach(mount, int64(i)*size, size); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach adds a block device, which is a part of the file.
+func (d *Disk) attach(mount int, offset, size int64) error {
+	// Not through package os: its poller would ask the file system about the
+	// file while the thread holds what others of the runtime wait for.
+	file, err := unix.Openat(mount, diskName, unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the disk's file: %w", err)
+	}
+	loop, err := attachLoop(file, offset, size)
+	if err != nil {
+		return errors.Join(err, unix.Close(file))
+	}
+	d.loops, d.Paths = append(d.loops, loop), append(d.Paths, loop.Name())
+	return unix.Close(file)
+}
+
+// mount mounts the file system.
+func (d *Disk) mount(size int64) (int, error) {
 	image, err := memory("image", size)
 	if err != nil {
 		return -1, err
@@ -87,23 +113,13 @@ func (d *Disk) start(size int64) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	defer unix.Close(mount)
 	// After the mount: before it there is nothing to read for the server, which
 	// is told EPERM. Then nobody else has the connection: when the server ends,
 	// whoever waits for it gets ENOTCONN.
 	if err := d.startServer(connection, image, log); err != nil {
-		return -1, err
+		return -1, errors.Join(err, unix.Close(mount))
 	}
-	if err := connection.Close(); err != nil {
-		return -1, fmt.Errorf("close /dev/fuse: %w", err)
-	}
-	// Not through package os: its poller would ask the file system about the
-	// file while the thread holds what others of the runtime wait for.
-	file, err := unix.Openat(mount, diskName, unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, fmt.Errorf("open the disk's file: %w", err)
-	}
-	return file, nil
+	return mount, nil
 }
 
 func (d *Disk) startServer(files ...*os.File) error {
@@ -148,20 +164,36 @@ func Serve() error {
 	return (&fuseServer{fd: serveFuse, disk: disk}).serve()
 }
 
-// Forget drops what the kernel has cached of the block device, so that it sees
+// Forget drops what the kernel has cached of the block devices, so that it sees
 // an image that was changed behind its back. Nothing of it may be mounted.
 func (d *Disk) Forget() error {
-	if err := unix.IoctlSetInt(int(d.loop.Fd()), unix.BLKFLSBUF, 0); err != nil {
-		return fmt.Errorf("BLKFLSBUF %s: %w", d.Path, err)
+	for _, loop := range d.loops {
+		if err := unix.IoctlSetInt(int(loop.Fd()), unix.BLKFLSBUF, 0); err != nil {
+			return fmt.Errorf("BLKFLSBUF %s: %w", loop.Name(), err)
+		}
 	}
 	return nil
 }
 
-// Close detaches the loop device and ends the disk's process.
+// deviceOf is the number of the block device that has the byte of the image.
+func (d *Disk) deviceOf(offset uint64) uint64 {
+	return offset / uint64(d.deviceSize())
+}
+
+// deviceSize is how large each block device is, in bytes.
+func (d *Disk) deviceSize() int64 { return int64(len(d.image) / len(d.Paths)) }
+
+// isSuperblock reports whether a write to the byte of the image is one of the
+// first superblock of a device.
+func (d *Disk) isSuperblock(offset uint64) bool {
+	return offset%uint64(d.deviceSize()) == superblockOffset
+}
+
+// Close detaches the loop devices and ends the disk's process.
 func (d *Disk) Close() error {
 	var err error
-	if d.loop != nil {
-		err = d.loop.Close()
+	for _, loop := range d.loops {
+		err = errors.Join(err, loop.Close())
 	}
 	if d.server != nil && d.server.Process != nil {
 		// It would wait for ever when somebody has kept the file system open.
@@ -205,9 +237,9 @@ func (d *Disk) written() ([]span, error) {
 // race with everybody else on the machine.
 const attachAttempts = 200
 
-// attachLoop attaches a loop device to the file. It is detached when its last
-// user, the descriptor returned or a mount, is gone. LOOP_CONFIGURE, Linux 5.8.
-func attachLoop(file int) (*os.File, error) {
+// attachLoop attaches a loop device to a part of the file. It is detached when its
+// last user, the descriptor returned or a mount, is gone. LOOP_CONFIGURE, Linux 5.8.
+func attachLoop(file int, offset, size int64) (*os.File, error) {
 	control, err := unix.Open("/dev/loop-control", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("open /dev/loop-control: %w", err)
@@ -215,7 +247,7 @@ func attachLoop(file int) (*os.File, error) {
 	defer unix.Close(control)
 	for range attachAttempts {
 		var device *os.File
-		if device, err = tryLoop(control, file); err == nil {
+		if device, err = tryLoop(control, file, offset, size); err == nil {
 			return device, nil
 		}
 		if !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENXIO) && !errors.Is(err, unix.ENODEV) && !errors.Is(err, unix.ENOENT) {
@@ -225,7 +257,7 @@ func attachLoop(file int) (*os.File, error) {
 	return nil, fmt.Errorf("attach a loop device: %w", err)
 }
 
-func tryLoop(control, file int) (*os.File, error) {
+func tryLoop(control, file int, offset, size int64) (*os.File, error) {
 	number, err := unix.IoctlRetInt(control, unix.LOOP_CTL_GET_FREE)
 	if err != nil {
 		return nil, fmt.Errorf("LOOP_CTL_GET_FREE: %w", err)
@@ -236,6 +268,7 @@ func tryLoop(control, file int) (*os.File, error) {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
 	config := unix.LoopConfig{Fd: uint32(file)}
+	config.Info.Offset, config.Info.Sizelimit = uint64(offset), uint64(size)
 	config.Info.Flags = unix.LO_FLAGS_AUTOCLEAR | unix.LO_FLAGS_DIRECT_IO
 	if err := unix.IoctlLoopConfigure(fd, &config); err != nil {
 		return nil, errors.Join(fmt.Errorf("LOOP_CONFIGURE %s: %w", path, err), unix.Close(fd))

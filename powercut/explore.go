@@ -191,10 +191,13 @@ func (x *explorer) advance(s *stage, position int) error {
 			write, _ := r.written()
 			s.pending = append(s.pending, write)
 		case Flush:
-			for _, w := range s.pending {
-				s.undo = append(s.undo, x.set(w.Offset, w.Data))
-			}
-			s.pending = s.pending[:0]
+			s.pending = slices.DeleteFunc(s.pending, func(w Record) bool {
+				durable := x.machine.disk.deviceOf(w.Offset) == r.Offset
+				if durable {
+					s.undo = append(s.undo, x.set(w.Offset, w.Data))
+				}
+				return durable
+			})
 		}
 		if err := s.known.learnRecord(r); err != nil {
 			return err
@@ -216,9 +219,9 @@ func (x *explorer) subset(pending []Record, seed uint64) (undo []change) {
 		return undo
 	}
 	random := rand.New(rand.NewPCG(seed, 3))
-	keep := []float64{0.2, 0.5, 0.8, 0.95}[random.IntN(4)]
+	keep := x.shares(random)
 	for _, w := range pending {
-		if random.Float64() >= keep {
+		if random.Float64() >= keep[x.machine.disk.deviceOf(w.Offset)] {
 			continue
 		}
 		if x.mayTear(w) && len(w.Data) > sectorSize && random.IntN(3) == 0 {
@@ -230,11 +233,23 @@ func (x *explorer) subset(pending []Record, seed uint64) (undo []change) {
 	return undo
 }
 
+// shares says how much of what is pending each device has kept. Of several one may
+// have nothing, or all.
+func (x *explorer) shares(random *rand.Rand) []float64 {
+	shares := []float64{0.2, 0.5, 0.8, 0.95}
+	keep := []float64{shares[random.IntN(len(shares))]}
+	for shares = append(shares, 0, 1); len(keep) < len(x.machine.disk.Paths); {
+		keep = append(keep, shares[random.IntN(len(shares))])
+	}
+	random.Shuffle(len(keep), func(i, j int) { keep[i], keep[j] = keep[j], keep[i] })
+	return keep
+}
+
 // mayTear reports whether a write may be on the disk in part. The file systems of
 // stores on a disk of their own are taken to be safe from that: of ext4 the
 // superblock is not, nor is metadata of XFS that its log says is newer.
 func (x *explorer) mayTear(w Record) bool {
-	return w.Offset != superblockOffset && !x.machine.hasStoreDisk()
+	return !x.machine.disk.isSuperblock(w.Offset) && !x.machine.hasStoreDisk()
 }
 
 // tear writes some of the sectors: the first ones, or any.
@@ -415,7 +430,7 @@ func (m *machine) explore(budget Budget, caseDir string) (*Result, error) {
 func (x *explorer) exploreRecords(records, first []Record, known *Knowledge, caseDir string) error {
 	x.result.count(records)
 	x.keep = func(story Story, logs [][]Record, reason error) (string, error) {
-		return keepCase(caseDir, &Case{Scenario: x.result.Scenario, Size: int64(len(x.base)), State: story.String(), Reason: reason.Error(), First: first, Logs: logs})
+		return keepCase(caseDir, &Case{Scenario: x.result.Scenario, Size: x.machine.disk.deviceSize(), State: story.String(), Reason: reason.Error(), First: first, Logs: logs})
 	}
 	s := &stage{records: records, known: known, depth: len(x.result.States) - 1}
 	return x.explore(s, x.choose(s, x.budget.States))

@@ -55,8 +55,9 @@ const diskName = "disk"
 // fuseServer answers the kernel for one disk. One thread does all of it, so
 // that the log has the order in which the requests were answered.
 type fuseServer struct {
-	fd   int // of /dev/fuse
-	disk *shared
+	fd     int // of /dev/fuse
+	disk   *shared
+	opened uint64 // how often: each block device has opened the file once, in order
 }
 
 // serve answers until the file system is unmounted.
@@ -102,14 +103,13 @@ func (s *fuseServer) answer(request []byte) error {
 		reply = append(reply, make([]byte, 8)...)
 		return s.reply(unique, 0, append(reply, s.attributes(node)...))
 	case fuseOpen:
-		return s.reply(unique, 0, make([]byte, 16))
+		return s.open(unique)
 	case fuseRead:
 		return s.read(unique, body)
 	case fuseWrite:
 		return s.write(unique, body)
 	case fuseFsync:
-		s.disk.append(Flush, 0, nil)
-		return s.reply(unique, 0, nil)
+		return s.flush(unique, body)
 	case fuseFallocate:
 		return s.discard(unique, body)
 	case fuseStatfs:
@@ -188,6 +188,22 @@ func (s *fuseServer) attributes(node uint64) []byte {
 	binary.NativeEndian.PutUint32(a[64:], 1)
 	binary.NativeEndian.PutUint32(a[80:], 4096)
 	return a
+}
+
+// open answers with struct fuse_open_out: fh, flags, padding.
+func (s *fuseServer) open(unique uint64) error {
+	reply := binary.NativeEndian.AppendUint64(nil, s.opened)
+	s.opened++
+	return s.reply(unique, 0, append(reply, make([]byte, 8)...))
+}
+
+// flush answers struct fuse_fsync_in: fh, flags, padding. A block device flushes
+// what was written to itself.
+func (s *fuseServer) flush(unique uint64, body []byte) error {
+	if !s.disk.append(Flush, binary.NativeEndian.Uint64(body), nil) {
+		return s.reply(unique, unix.EIO, nil)
+	}
+	return s.reply(unique, 0, nil)
 }
 
 // read answers struct fuse_read_in: fh, offset, size.

@@ -33,7 +33,7 @@ func (m *machine) judge(k *Knowledge, further bool, recovered func() error) erro
 		mount = m.mountStoreAlone
 	}
 	if err := mount(); err != nil {
-		return &unmountableError{err, m.kernel.about(filepath.Base(m.disk.Path))}
+		return &unmountableError{err, m.kernel.about(filepath.Base(m.disk.Paths[0]))}
 	}
 	if m.hasStoreDisk() {
 		return errors.Join(m.judgeStore(k, further), unmount(m.top("@persist")))

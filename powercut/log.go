@@ -15,7 +15,7 @@ type Kind uint32
 // The kinds.
 const (
 	Write   Kind = 1 // of Data at Offset
-	Flush   Kind = 2 // what was written before it is durable
+	Flush   Kind = 2 // what was written before it to block device number Offset is durable
 	Mark    Kind = 3 // what the test knows: Data is the JSON of an [Event]
 	Discard Kind = 4 // of as many bytes at Offset as the number in Data says
 )

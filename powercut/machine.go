@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ebb-nix/ebb/btrfs"
 	"github.com/ebb-nix/ebb/config"
 	"github.com/ebb-nix/ebb/initrd"
 	"github.com/ebb-nix/ebb/internal/cmdline"
@@ -55,16 +57,16 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 	if m.kernel, err = openKernelLog(); err != nil {
 		return nil, fmt.Errorf("open /dev/kmsg: %w", err)
 	}
-	if m.disk, err = NewDisk(scenario.size()); err != nil {
+	if m.disk, err = NewDisk(max(scenario.Devices, 1), scenario.size()); err != nil {
 		return nil, err
 	}
 	m.rootDisk = m.disk
 	if m.hasStoreDisk() {
-		if m.rootDisk, err = NewDisk(diskSize); err != nil {
+		if m.rootDisk, err = NewDisk(1, diskSize); err != nil {
 			return nil, errors.Join(err, m.disk.Close())
 		}
 	}
-	m.cfg, err = config.Parse([]byte(scenario.configText(m.rootDisk.Path)))
+	m.cfg, err = config.Parse([]byte(scenario.configText(m.rootDisk.Paths[0])))
 	if err != nil {
 		return nil, errors.Join(err, m.close())
 	}
@@ -94,13 +96,14 @@ func (m *machine) nameless(err error) error {
 	if err == nil {
 		return nil
 	}
-	return errors.New(strings.NewReplacer(m.dir+"/", "", m.disk.Path, "the disk").Replace(err.Error()))
+	text := strings.ReplaceAll(err.Error(), m.dir+"/", "")
+	return errors.New(regexp.MustCompile(`/dev/loop\d+`).ReplaceAllString(text, "the disk"))
 }
 
 // format makes the file system and what lies on it at the beginning.
 func (m *machine) format() error {
 	arguments := append([]string{"-q", "-f", "-K"}, m.scenario.Mkfs...)
-	output, err := exec.Command("mkfs.btrfs", append(arguments, m.rootDisk.Path)...).CombinedOutput()
+	output, err := exec.Command("mkfs.btrfs", append(arguments, m.rootDisk.Paths...)...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("mkfs.btrfs: %w\n%s", err, output)
 	}
@@ -163,6 +166,9 @@ func (m *machine) furnish() error {
 // mountTop mounts the top level of the root's file system, and the store where
 // it would be in that.
 func (m *machine) mountTop() error {
+	if err := m.scanDevices(); err != nil {
+		return err
+	}
 	if err := m.mount("subvolid=5", m.top()); err != nil {
 		return err
 	}
@@ -175,9 +181,34 @@ func (m *machine) mountTop() error {
 	return nil
 }
 
+// scanDevices has the kernel look at all devices of the file system, as udev does
+// when they come up, and forget what it knew of them: their contents were changed
+// while it was not mounted. One device is looked at when it is mounted.
+func (m *machine) scanDevices() error {
+	if m.scenario.Devices == 0 {
+		return nil
+	}
+	control, err := unix.Open(btrfs.ControlDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open %s: %w", btrfs.ControlDevice, err)
+	}
+	defer unix.Close(control)
+	for _, path := range m.disk.Paths {
+		if err := btrfs.ForgetDevice(control, path); err != nil && !errors.Is(err, unix.ENOENT) {
+			return fmt.Errorf("forget %s: %w", path, err)
+		}
+	}
+	for _, path := range m.disk.Paths {
+		if err := btrfs.ScanDevice(control, path); err != nil {
+			return fmt.Errorf("scan %s: %w", path, err)
+		}
+	}
+	return nil
+}
+
 func (m *machine) mount(subvolume, dir string) error {
 	options := strings.Join(append([]string{subvolume}, m.scenario.Options...), ",")
-	if err := unix.Mount(m.rootDisk.Path, dir, "btrfs", unix.MS_NOATIME, options); err != nil {
+	if err := unix.Mount(m.rootDisk.Paths[0], dir, "btrfs", unix.MS_NOATIME, options); err != nil {
 		return fmt.Errorf("mount %s: %w", subvolume, err)
 	}
 	return nil

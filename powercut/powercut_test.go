@@ -25,7 +25,7 @@ func budgets(s *Scenario) Budget {
 	case isLong():
 		return Budget{States: 40, Nested: 8, Checks: 500}
 	case isWhole() && depth == 1:
-		return Budget{States: 420, Checks: 150}
+		return Budget{States: 380, Checks: 150}
 	case isWhole() && depth == 2:
 		return Budget{States: 60, Nested: 6, Checks: 150}
 	case isWhole():
@@ -159,9 +159,9 @@ func TestReplay(t *testing.T) {
 // What is wrong is told without the directory and the device of one run, also
 // where the kernel's answer names them.
 func TestReasonsAreNameless(t *testing.T) {
-	m := &machine{dir: t.TempDir(), disk: &Disk{Path: "/dev/loop7"}}
+	m := &machine{dir: t.TempDir(), disk: &Disk{Paths: []string{"/dev/loop7"}}}
 	_, err := os.Stat(m.top("@"))
-	err = fmt.Errorf("%s: there is no whole @: %w", m.disk.Path, err)
+	err = fmt.Errorf("%s: there is no whole @: %w", m.disk.Paths[0], err)
 	if got, want := m.nameless(err).Error(), "the disk: there is no whole @: stat top/@: no such file or directory"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}

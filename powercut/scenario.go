@@ -12,7 +12,12 @@ type Scenario struct {
 	Boots   int
 	Options []string // mount options of the root
 	Mkfs    []string // options of mkfs.btrfs
-	Size    int64    // of the disk, in bytes; 0: as the file system needs it
+	Size    int64    // of each device, in bytes; 0: as the file system needs it
+
+	// Devices is how many block devices the root's file system has, each with a copy
+	// of everything (raid1); 0 is one. A cut leaves each of them as if it were
+	// alone: what one has flushed the other need not have.
+	Devices int
 
 	// Store is the file system of the store where that is on a disk of its own,
 	// which is the one that is recorded and cut. Otherwise the store is a
@@ -50,6 +55,9 @@ type Scenario struct {
 	Depth int
 }
 
+// raid1 has mkfs.btrfs(8) keep each block on two devices.
+var raid1 = []string{"-d", "raid1", "-m", "raid1"}
+
 // Scenarios are the known ones. What fails with one of them and not with
 // another tells where to look.
 func Scenarios() []Scenario {
@@ -79,6 +87,9 @@ func Scenarios() []Scenario {
 		{Name: "restore-fsyncs", Boots: 2, Also: true, Blank: true, Restore: true, Delete: true, Fsyncs: true, Options: []string{"commit=300"}},
 		{Name: "keep", Boots: 2, Also: true, Blank: true, Keep: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "keep-fsyncs", Boots: 2, Also: true, Blank: true, Keep: true, Fsyncs: true, InRoot: true, Options: []string{"commit=300"}},
+		{Name: "raid1", Devices: 2, Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: raid1},
+		{Name: "raid1-between", Devices: 2, Boots: 2, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}, Mkfs: raid1},
+		{Name: "raid1-fsyncs", Devices: 2, Boots: 2, Also: true, Blank: true, Fsyncs: true, Writers: 4, Options: []string{"commit=300"}, Mkfs: raid1},
 		{Name: "ext4", Boots: 3, Also: true, Blank: true, Store: "ext4", Restore: true},
 		{Name: "ext4-fsyncs", Boots: 2, Also: true, Blank: true, Store: "ext4", Restore: true, Fsyncs: true},
 		{Name: "ext4-writers", Boots: 2, Also: true, Blank: true, Store: "ext4", Keep: true, Writers: 4},

@@ -43,7 +43,7 @@ func (m *machine) hasStoreDisk() bool { return m.scenario.Store != "" }
 
 func (m *machine) formatStore() error {
 	command := storeTypes[m.scenario.Store].mkfs
-	output, err := exec.Command(command[0], append(command[1:], m.disk.Path)...).CombinedOutput()
+	output, err := exec.Command(command[0], append(command[1:], m.disk.Paths[0])...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("%s: %w\n%s", command[0], err, output)
 	}
@@ -51,7 +51,7 @@ func (m *machine) formatStore() error {
 }
 
 func (m *machine) mountStore(dir string) error {
-	if err := unix.Mount(m.disk.Path, dir, m.scenario.Store, unix.MS_NOATIME, ""); err != nil {
+	if err := unix.Mount(m.disk.Paths[0], dir, m.scenario.Store, unix.MS_NOATIME, ""); err != nil {
 		return fmt.Errorf("mount the store: %w", err)
 	}
 	return nil

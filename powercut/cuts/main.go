@@ -3,9 +3,8 @@
 // and boots from it.
 //
 //	cuts run [flags] SCENARIO...   tries the scenarios, prints one line of JSON for each
-//	cuts log IMAGE LOG MARKS [flags]
-//	                               tries the boot that has written LOG to the disk IMAGE, with what
-//	                               was acknowledged meanwhile in the file MARKS
+//	cuts boot FILE [flags]         tries a boot of another machine, which FILE describes
+//	                               (the JSON of a powercut.BootRecording)
 //	cuts replay FILE               makes one state again that has failed
 //	cuts list                      prints the scenarios
 package main
@@ -53,14 +52,14 @@ func run(args []string) error {
 		switch args[1] {
 		case "replay":
 			return replay(args[2:])
-		case "log":
-			return exploreLog(args[2], args[3], args[4], args[5:])
+		case "boot":
+			return exploreBoot(args[2], args[3:])
 		}
 		return explore(args[2:])
-	case len(args) > 1 && (args[0] == "run" || args[0] == "replay"), len(args) > 3 && args[0] == "log":
+	case len(args) > 1 && (args[0] == "run" || args[0] == "replay" || args[0] == "boot"):
 		return enterNamespace(args)
 	}
-	return errors.New("usage: cuts run [flags] SCENARIO... | cuts log IMAGE LOG MARKS [flags] | cuts replay FILE | cuts list")
+	return errors.New("usage: cuts run [flags] SCENARIO... | cuts boot FILE [flags] | cuts replay FILE | cuts list")
 }
 
 // enterNamespace runs the command in a child with a mount namespace of its own.
@@ -101,21 +100,21 @@ func parse(args []string) (budget powercut.Budget, cases string, names []string,
 	return budget, cases, flags.Args(), err
 }
 
-func exploreLog(image, log, marksFile string, args []string) error {
+func exploreBoot(file string, args []string) error {
 	budget, cases, _, err := parse(args)
 	if err != nil {
 		return err
 	}
-	var marks []powercut.BootMark
-	data, err := os.ReadFile(marksFile)
+	var boot powercut.BootRecording
+	data, err := os.ReadFile(file)
 	if err == nil {
-		err = json.Unmarshal(data, &marks)
+		err = json.Unmarshal(data, &boot)
 	}
 	if err != nil {
-		return fmt.Errorf("read marks: %w", err)
+		return fmt.Errorf("read what describes the boot: %w", err)
 	}
 	return inDirectory(func(dir string) error {
-		result, err := powercut.ExploreLog(image, log, marks, budget, dir, cases)
+		result, err := powercut.ExploreBoot(&boot, budget, dir, cases)
 		if err != nil {
 			return err
 		}
