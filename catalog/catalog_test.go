@@ -436,9 +436,9 @@ func TestCarried(t *testing.T) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 	}
-	for _, text := range []string{`["/a"]`, `["a","/a","what","sometimes"]`, `["a","a","what","must"]`, `["a","/a","what","must","","","","",""]`, `["a",1]`} {
-		if _, err := Parse(`{"version":1,"entries":[` + text + `]}`); err == nil {
-			t.Errorf("%s: no error", text)
+	for _, entries := range []string{`"a|/a|what"`, `["a|a|what"]`, `["a|/a|what","b|b|what"]`, `["a|/a|what","a|/a|what"]`, `[["a","/a","what"]]`, `[1]`} {
+		if _, err := Parse(`{"version":1,"entries":` + entries + `}`); err == nil {
+			t.Errorf("%s: no error", entries)
 		}
 	}
 }

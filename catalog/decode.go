@@ -28,31 +28,38 @@ func entriesOf(document any) ([]any, error) {
 	return entries, err
 }
 
-// carried are the members of an entry that the binary carries, see ./compact: there
-// it is one text, with a separator between them, in this order. An empty path is that
-// of the name in /var/lib, an empty class is Must.
-var carried = [...]string{"name", "path", "what", "class", "file", "cache", "mode", "how"}
-
-// separator is in no member of any entry.
-const separator = "|"
+// unpack takes an entry as the binary carries it, see ./compact: one text, with bars
+// between the members. What is missing at the end is empty, an empty path is that of
+// the name in /var/lib.
+func (e *Entry) unpack(text string) {
+	var letters string
+	for _, to := range [...]*string{&e.Name, &e.Path, &e.What, &letters, &e.Mode, &e.How} {
+		*to, text, _ = strings.Cut(text, "|")
+	}
+	e.Class = Must
+	for _, letter := range letters {
+		switch letter {
+		case 's':
+			e.Class = Should
+		case 'n':
+			e.Class = No
+		case 'f':
+			e.File = true
+		case 'c':
+			e.Cache = true
+		case 'p':
+			e.Mode = "0700"
+		}
+	}
+	if e.Path == "" {
+		e.Path = "/var/lib/" + e.Name
+	}
+}
 
 // read takes an entry from the document.
 func (e *Entry) read(value any) error {
-	if line, ok := value.(string); ok && strings.Count(line, separator) < len(carried) {
-		e.Class = Must
-		for n, text := range strings.Split(line, separator) {
-			switch to := e.field(carried[n]).(type) {
-			case *string:
-				if text != "" {
-					*to = text
-				}
-			case *bool:
-				*to = text != ""
-			}
-		}
-		if e.Path == "" {
-			e.Path = "/var/lib/" + e.Name
-		}
+	if text, ok := value.(string); ok {
+		e.unpack(text)
 		return nil
 	}
 	return eachMember(value, func(name string, value any) (ok bool) {

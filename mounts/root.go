@@ -2,6 +2,7 @@ package mounts
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -66,6 +67,9 @@ type Root struct {
 
 	Utab  string // usually DefaultUtab; "" writes none
 	NoAPI bool   // use mount(2) only, as on kernels without open_tree(2)
+
+	patience time.Duration // how long SyncBack waits for an entry
+	stuck    []*pass       // those that it has given up
 }
 
 // OldRoot is a subvolume of an archived root: the root itself, or what was

@@ -3,6 +3,7 @@ package mounts
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -25,7 +26,8 @@ type run struct {
 	marks   []mark          // for utab
 	notes   []string
 	old     oldRoots
-	path    *string // see rootPath
+	path    *string     // see rootPath
+	givenUp atomic.Bool // nobody waits for this run any more: it is not to change anything
 }
 
 // store is a store's directory, open.
@@ -230,6 +232,9 @@ func (p *placing) act(s Step, do func() error) error {
 	if p.run.dry {
 		p.result.Steps = append(p.result.Steps, s.String())
 		return nil
+	}
+	if p.run.givenUp.Load() {
+		return errNoAnswer
 	}
 	if p.run.root.Observe != nil {
 		p.run.root.Observe(s)

@@ -33,7 +33,10 @@ func (r *Root) syncBack(dry bool, paths []string) Report {
 	want := func(e *config.Entry) bool {
 		return e.How == config.Sync && (len(paths) == 0 || slices.Contains(paths, e.Path))
 	}
-	return r.each(dry, want, (*placing).copyBack)
+	if r.patience == 0 {
+		r.patience = firstPatience
+	}
+	return r.each(dry, want, func(p *placing) error { return p.patiently((*placing).copyBack) })
 }
 
 func (p *placing) copyBack() error {
@@ -108,6 +111,9 @@ func (p *placing) replaceSource() error {
 func (p *placing) commit(fd int) error {
 	if err := sys.SyncFile(fd); err != nil {
 		return err
+	}
+	if p.run.givenUp.Load() {
+		return errNoAnswer
 	}
 	if err := renameInto(fd, &p.source); err != nil {
 		return err

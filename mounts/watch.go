@@ -39,6 +39,9 @@ func (r *Root) Watch(stop int, report func(Report)) error {
 		directories: map[string]*watched{}, byWatch: map[int32]string{}, due: map[string]time.Time{},
 	}
 	defer unix.Close(fd)
+	if r.patience == 0 {
+		r.patience = leastPatience
+	}
 	for i := range r.Stores {
 		for j := range r.Stores[i].Entries {
 			w.add(&r.Stores[i].Entries[j])
@@ -64,6 +67,14 @@ type watched struct {
 	armed bool
 	again time.Time // when to look for the directory again
 	wait  time.Duration
+	look  *look // one that has not come to an end
+}
+
+// look is one at a directory, by a task.
+type look struct {
+	task  task
+	watch int32
+	err   error
 }
 
 func (w *watcher) add(e *config.Entry) {
@@ -135,7 +146,7 @@ func (w *watcher) arm() {
 		if d.armed || now.Before(d.again) {
 			continue
 		}
-		watch, err := w.watch(dir)
+		watch, err := w.watchPatiently(dir, d)
 		if err != nil {
 			d.wait = min(max(2*d.wait, watchRearm), watchLongest)
 			d.again = now.Add(d.wait)
@@ -145,6 +156,24 @@ func (w *watcher) arm() {
 		w.byWatch[watch] = dir
 		w.touch(d)
 	}
+}
+
+// watchPatiently lets the others be watched when the file system of a directory does
+// not answer. When it does in the end, the next look finds that.
+func (w *watcher) watchPatiently(dir string, d *watched) (int32, error) {
+	var patience time.Duration
+	if d.look == nil {
+		patience = w.root.patience
+		d.look = &look{}
+		one := d.look
+		one.task.begin(func() { one.watch, one.err = w.watch(dir) })
+	}
+	if !d.look.task.wait(patience) {
+		return 0, errNoAnswer
+	}
+	one := d.look
+	d.look = nil
+	return one.watch, one.err
 }
 
 // watch walks to the directory as every run does, and watches the inode that

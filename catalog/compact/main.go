@@ -1,6 +1,6 @@
-// Compact prints catalog.json without what only the NixOS module asks for, one
-// text for each entry, in which a bar separates its members: what the binary carries
-// of it. It is run where catalog.json is, see scripts/build.
+// Compact prints catalog.json without what only the NixOS module asks for, one text for
+// each entry, in which bars separate its members: what the binary carries of it. It is
+// run where catalog.json is, see scripts/build.
 package main
 
 import (
@@ -23,23 +23,36 @@ type member struct {
 	How   string `json:"how"`
 }
 
-// text is what is printed of it, in the order of catalog.carried. What most have
-// is empty, and what is empty is left out at the end.
-func (m *member) text() (string, error) {
-	flag := func(is bool) string {
-		if is {
-			return "1"
-		}
-		return ""
+// private is the mode that most have of those that have one.
+const private = "0700"
+
+// letters stand for what is said of an entry in one word.
+func (m *member) letters() string {
+	letters := map[string]string{"must": "", "should": "s", "no": "n"}[m.Class]
+	if m.File {
+		letters += "f"
 	}
-	where, class := m.Path, m.Class
+	if m.Cache {
+		letters += "c"
+	}
+	if m.Mode == private {
+		letters += "p"
+	}
+	return letters
+}
+
+// text is what is printed of it, for catalog.Entry.unpack. What most have is empty,
+// and what is empty is left out at the end.
+func (m *member) text() (string, error) {
+	where := m.Path
 	if where == "/var/lib/"+m.Name {
 		where = ""
 	}
-	if class == "must" {
-		class = ""
+	mode := m.Mode
+	if mode == private {
+		mode = ""
 	}
-	list := []string{m.Name, where, m.What, class, flag(m.File), flag(m.Cache), m.Mode, m.How}
+	list := []string{m.Name, where, m.What, m.letters(), mode, m.How}
 	for len(list) > 0 && list[len(list)-1] == "" {
 		list = slices.Delete(list, len(list)-1, len(list))
 	}
