@@ -13,14 +13,13 @@ import (
 // interrupted, only killed (request_wait_answer in the kernel's fs/fuse/dev.c). The
 // other entries must not wait as well, least of all when the machine goes down.
 
-// firstPatience is how long an entry is waited for: a slow disk is not one that never
-// answers. Each one that does not answer halves it, down to leastPatience, because
-// ebb-sync.service has five minutes to stop. The watching begins with that: it will
-// come back to what has failed, and other files change meanwhile.
-const (
-	firstPatience = time.Minute
-	leastPatience = 10 * time.Second
-)
+// MostPatience is enough for an entry: a slow disk is not one that never answers.
+const MostPatience = time.Minute
+
+// leastPatience is what is left of that in the end: ebb-sync.service has five minutes
+// to stop. The watching begins with it, because it will come back to what has failed,
+// and other files change meanwhile.
+const leastPatience = 10 * time.Second
 
 var errNoAnswer = errors.New("its file system does not answer: one of a user's (FUSE), or of a server that is away")
 
@@ -57,9 +56,9 @@ type pass struct {
 	err  error
 }
 
-// patiently does something with the entry, and fails when that does not come to an
-// end. It is not begun again before it has.
-func (p *placing) patiently(do func(*placing) error) error {
+// copyBackPatiently fails when copyBack does not come to an end. It is not begun again
+// before it has.
+func (p *placing) copyBackPatiently() error {
 	r := p.run.root
 	for i, old := range r.stuck {
 		if old.one.item.Entry != p.item.Entry {
@@ -75,18 +74,18 @@ func (p *placing) patiently(do func(*placing) error) error {
 	pass := &pass{one: placing{run: newRun(r, p.run.dry), item: p.item, result: &result}}
 	one := &pass.one
 	pass.task.begin(func() {
-		pass.err = do(one)
+		pass.err = one.copyBack()
 		one.source.close()
 		one.target.close()
 		one.run.close()
 	})
-	if pass.task.wait(r.patience) {
+	if pass.task.wait(r.Patience) {
 		*p.result = result
 		p.run.notes = append(p.run.notes, one.run.notes...)
 		return pass.err
 	}
 	one.run.givenUp.Store(true)
 	r.stuck = append(r.stuck, pass)
-	r.patience = max(r.patience/2, leastPatience)
+	r.Patience = max(r.Patience/2, leastPatience)
 	return errNoAnswer
 }

@@ -43,7 +43,7 @@ func TestSyncBackPassesOver(t *testing.T) {
 	g.setTime("srv/fine", 100)
 	g.entries(synced("/home/ann/stuck"), synced("/srv/fine"))
 	end := neverAnswers(t, g.path("home/ann"))
-	g.root.patience = 10 * time.Millisecond // of the first entry; the next has more
+	g.root.Patience = 10 * time.Millisecond // of the first entry; the next has more
 	for _, want := range []State{InPlace, Already} {
 		results := g.syncBack()
 		g.requireState(results, "/srv/fine", want)
@@ -108,7 +108,7 @@ func TestWatchPassesOver(t *testing.T) {
 	g.entries(synced("/home/ann/stuck"), synced("/srv/fine"))
 	g.setTime("srv/fine", 100)
 	neverAnswers(t, g.path("home/ann"))
-	g.root.patience = 10 * time.Millisecond
+	g.root.Patience = 10 * time.Millisecond
 	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
 		t.Fatal(err)

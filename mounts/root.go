@@ -68,8 +68,10 @@ type Root struct {
 	Utab  string // usually DefaultUtab; "" writes none
 	NoAPI bool   // use mount(2) only, as on kernels without open_tree(2)
 
-	patience time.Duration // how long SyncBack waits for an entry
-	stuck    []*pass       // those that it has given up
+	// Patience is how long SyncBack waits for an entry whose file system may not
+	// answer. Each that does not halves it. Zero waits for ever.
+	Patience time.Duration
+	stuck    []*pass // those that it has given up
 }
 
 // OldRoot is a subvolume of an archived root: the root itself, or what was

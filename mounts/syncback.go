@@ -33,10 +33,11 @@ func (r *Root) syncBack(dry bool, paths []string) Report {
 	want := func(e *config.Entry) bool {
 		return e.How == config.Sync && (len(paths) == 0 || slices.Contains(paths, e.Path))
 	}
-	if r.patience == 0 {
-		r.patience = firstPatience
+	do := (*placing).copyBack
+	if r.Patience > 0 {
+		do = (*placing).copyBackPatiently
 	}
-	return r.each(dry, want, func(p *placing) error { return p.patiently((*placing).copyBack) })
+	return r.each(dry, want, do)
 }
 
 func (p *placing) copyBack() error {

@@ -39,9 +39,7 @@ func (r *Root) Watch(stop int, report func(Report)) error {
 		directories: map[string]*watched{}, byWatch: map[int32]string{}, due: map[string]time.Time{},
 	}
 	defer unix.Close(fd)
-	if r.patience == 0 {
-		r.patience = leastPatience
-	}
+	r.Patience = min(r.Patience, leastPatience)
 	for i := range r.Stores {
 		for j := range r.Stores[i].Entries {
 			w.add(&r.Stores[i].Entries[j])
@@ -163,7 +161,7 @@ func (w *watcher) arm() {
 func (w *watcher) watchPatiently(dir string, d *watched) (int32, error) {
 	var patience time.Duration
 	if d.look == nil {
-		patience = w.root.patience
+		patience = leastPatience
 		d.look = &look{}
 		one := d.look
 		one.task.begin(func() { one.watch, one.err = w.watch(dir) })

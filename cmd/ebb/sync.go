@@ -40,6 +40,7 @@ func runSync(i *invocation, args []string) error {
 		return err
 	}
 	defer unix.Close(entries.Fd)
+	entries.Patience = mounts.MostPatience
 	switch {
 	case i.dryRun:
 		return i.reportSync(entries.PlanSyncBack(paths...))
