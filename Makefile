@@ -64,7 +64,14 @@ test-faults: ## kill and fail every system call of rollback and mount, and list 
 # A state of the disk waits for the kernel for half of its time.
 .PHONY: test-powercut
 test-powercut: ## cut the power at 10,000 places of recorded disks; with EBB_LONG=1 at 100,000
-	EBB_POWERCUT=1 EBB_REQUIRE=$(REQUIRED) scripts/told go test -v -count=1 -parallel $$((2 * $$(nproc))) -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs' ./powercut
+	EBB_POWERCUT=1 EBB_REQUIRE=$(REQUIRED) scripts/told go test -v -count=1 -parallel $$((2 * $$(nproc))) -timeout $(TIMEOUT) -run 'TestPowerCuts|TestPlantedBugs|TestRandomScenarios' ./powercut
+
+SOAK ?= 24h
+
+.PHONY: soak
+soak: ## cut the power of random scenarios for SOAK (24h), one after the other on each processor
+	go build -o build/cuts ./powercut/cuts
+	seq $$(nproc) | xargs -P $$(nproc) -I{} build/cuts fuzz -for $(SOAK) -seed $$(date +%s){}000000
 
 .PHONY: test-vm
 test-vm: ## run the reboot tests in virtual machines

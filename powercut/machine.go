@@ -3,6 +3,7 @@ package powercut
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,7 +34,8 @@ type machine struct {
 	contents contents
 
 	kernel     kernelLog
-	load       *load       // of the boot that is recorded
+	load       *load // of the boot that is recorded
+	stranger   *stranger
 	rootWrites map[int]int // records of the writer in the root, by generation
 }
 
@@ -53,6 +55,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 			return nil, err
 		}
 	}
+	m.stranger = &stranger{machine: m, random: rand.New(rand.NewPCG(scenario.Seed, 5))}
 	var err error
 	if m.kernel, err = openKernelLog(); err != nil {
 		return nil, fmt.Errorf("open /dev/kmsg: %w", err)
@@ -142,6 +145,9 @@ func (m *machine) furnish() error {
 		if err := m.makeRestoredDirectory(); err != nil {
 			return err
 		}
+	}
+	if err := m.makeStrangeDirectories(); err != nil {
+		return err
 	}
 	for _, b := range m.scenario.members() {
 		if err := makeSubvolume(m.top(), b.live); err != nil {

@@ -68,6 +68,7 @@ func (p *planted) overlay(t *testing.T) string {
 }
 
 const (
+	strangerFile = "powercut/stranger.go"
 	planFile     = "initrd/plan.go"
 	stepsFile    = "initrd/steps.go"
 	factsFile    = "initrd/facts.go"
@@ -225,6 +226,9 @@ func (p *placing) overwriteSource() error {
 	}
 `}}, in: []string{"keep"}},
 	{name: "made under its own name", edits: []edit{{stageFile, "return known && mkdirSuffices(&parent, as)", "return known || mkdirSuffices(&parent, as)"}}},
+	{name: "a stranger without fsync", edits: []edit{{ // no bug of ebb's, and has to be seen
+		strangerFile, "_, err = f.WriteString(text)\n	if err := errors.Join(err, f.Sync(), f.Close())", "_, err = f.WriteString(text)\n	if err := errors.Join(err, f.Close())",
+	}}, in: []string{"strange"}},
 }
 
 func findBug(t *testing.T, name string) *planted {

@@ -63,11 +63,15 @@ func (m *machine) recordRollback() (host *initrd.Host, record *initrd.RollbackRe
 	return host, record, err
 }
 
-// stepwise does something, with a commit or with fsyncs before each system call
-// of it that changes the file system, where the scenario asks for that.
+// stepwise does something, with a commit, with fsyncs or with what a stranger does
+// before each system call of it that changes the file system, where the scenario asks
+// for that.
 func (m *machine) stepwise(do func() error) error {
 	if m.scenario.Fsyncs {
 		return interrupted(do, m.fsyncDirectories)
+	}
+	if m.scenario.Strange {
+		return interrupted(do, m.stranger.act)
 	}
 	if !m.scenario.Between {
 		return do()

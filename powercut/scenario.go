@@ -41,6 +41,10 @@ type Scenario struct {
 	// between, what that has to do with the rest of the transaction shows.
 	Fsyncs bool
 
+	// Strange has another program work there, see [stranger]. Seed says at what.
+	Strange bool
+	Seed    uint64
+
 	// InRoot fsyncs files of the root itself.
 	InRoot bool
 
@@ -90,6 +94,8 @@ func Scenarios() []Scenario {
 		{Name: "raid1", Devices: 2, Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: raid1},
 		{Name: "raid1-between", Devices: 2, Boots: 2, Also: true, Blank: true, Between: true, Options: []string{"commit=300"}, Mkfs: raid1},
 		{Name: "raid1-fsyncs", Devices: 2, Boots: 2, Also: true, Blank: true, Fsyncs: true, Writers: 4, Options: []string{"commit=300"}, Mkfs: raid1},
+		{Name: "strange", Boots: 2, Also: true, Blank: true, Strange: true, Options: []string{"commit=300"}},
+		{Name: "strange-writers", Boots: 2, Also: true, Blank: true, Strange: true, Writers: 1, Restore: true, Delete: true, Options: []string{"commit=30"}},
 		{Name: "ext4", Boots: 3, Also: true, Blank: true, Store: "ext4", Restore: true},
 		{Name: "ext4-fsyncs", Boots: 2, Also: true, Blank: true, Store: "ext4", Restore: true, Fsyncs: true},
 		{Name: "ext4-writers", Boots: 2, Also: true, Blank: true, Store: "ext4", Keep: true, Writers: 4},
@@ -114,7 +120,10 @@ func FindScenario(name string) (Scenario, error) {
 		}
 		names = append(names, s.Name)
 	}
-	return Scenario{}, fmt.Errorf("there is no scenario %q: there are %s", name, strings.Join(names, ", "))
+	if s, ok := findRandom(name); ok {
+		return s, nil
+	}
+	return Scenario{}, fmt.Errorf("there is no scenario %q: there are %s, and random-NUMBER", name, strings.Join(names, ", "))
 }
 
 // member is a subvolume that is rolled back.

@@ -5,6 +5,7 @@
 //	cuts run [flags] SCENARIO...   tries the scenarios, prints one line of JSON for each
 //	cuts boot FILE [flags]         tries a boot of another machine, which FILE describes
 //	                               (the JSON of a powercut.BootRecording)
+//	cuts fuzz [flags]              tries random scenarios, one after the other
 //	cuts replay FILE               makes one state again that has failed
 //	cuts list                      prints the scenarios
 package main
@@ -54,12 +55,14 @@ func run(args []string) error {
 			return replay(args[2:])
 		case "boot":
 			return exploreBoot(args[2], args[3:])
+		case "fuzz":
+			return fuzz(args[2:])
 		}
 		return explore(args[2:])
-	case len(args) > 1 && (args[0] == "run" || args[0] == "replay" || args[0] == "boot"):
+	case len(args) > 0 && args[0] == "fuzz", len(args) > 1 && (args[0] == "run" || args[0] == "replay" || args[0] == "boot"):
 		return enterNamespace(args)
 	}
-	return errors.New("usage: cuts run [flags] SCENARIO... | cuts boot FILE [flags] | cuts replay FILE | cuts list")
+	return errors.New("usage: cuts run [flags] SCENARIO... | cuts boot FILE [flags] | cuts fuzz [flags] | cuts replay FILE | cuts list")
 }
 
 // enterNamespace runs the command in a child with a mount namespace of its own.
@@ -144,6 +147,45 @@ func explore(args []string) error {
 		}
 		runtime.GC() // gives the memory of the last disk back before the next
 	}
+	return nil
+}
+
+// fuzz tries random scenarios until the time is up or a state has failed. What is
+// random is chosen by the seed, and said before each is tried.
+func fuzz(args []string) error {
+	flags := flag.NewFlagSet("cuts fuzz", flag.ContinueOnError)
+	duration := flags.Duration("for", time.Hour, "how long")
+	budget := powercut.Budget{Failures: 1}
+	flags.IntVar(&budget.States, "states", 150, "states of each scenario")
+	flags.IntVar(&budget.Nested, "nested", 4, "states of each recovery that is cut, too")
+	flags.IntVar(&budget.Checks, "checks", 300, "btrfs check looks at one state of so many; 0: at none")
+	seed := flags.Uint64("seed", uint64(time.Now().Unix())*1000, "number of the first scenario")
+	cases := flags.String("cases", os.TempDir(), "where states that fail are kept")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	var scenarios, distinct int
+	for start := time.Now(); time.Since(start) < *duration; scenarios++ {
+		scenario := powercut.RandomScenario(*seed + uint64(scenarios))
+		fmt.Println(&scenario)
+		budget.Seed = scenario.Seed
+		err := inDirectory(func(dir string) error {
+			result, err := powercut.Explore(&scenario, budget, dir, *cases)
+			if err != nil {
+				return err
+			}
+			distinct += result.Distinct
+			for _, f := range result.Failures {
+				return fmt.Errorf("state %s: %s\nreplay it: go run ./powercut/cuts replay %s", f.State, f.Reason, f.Case)
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", scenario.Name, err)
+		}
+		runtime.GC() // gives the memory of the last disk back before the next
+	}
+	fmt.Printf("%d scenarios, %d different states, none failed\n", scenarios, distinct)
 	return nil
 }
 
