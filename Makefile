@@ -32,15 +32,21 @@ demo: ## boot a virtual machine twice and watch what is gone and what is kept
 test: ## run all tests: linters, units, fuzz seeds, namespaces, btrfs, power cuts, Nix, virtual machines, the demo
 	scripts/install-tools test
 	$(MAKE) lint vulncheck
+	rm -rf $(PROCESSORS)
+	mkdir -p $(PROCESSORS)
+	for n in $$(seq $$(nproc | sed s/^1$$/2/)); do touch $(PROCESSORS)/$$n; done
 	$(MAKE) --jobs=2 --output-sync=line test-with-machines test-without-machines
 
-# Two halves beside each other: an emulated machine uses little more than one processor,
-# and is many times slower when it has to share that one.
+# Two halves beside each other. An emulated machine uses little more than one processor, and
+# is many times slower when it has to share that one: each takes a file of these, and so does
+# all that needs no machine. When that is over, two machines run beside each other.
+PROCESSORS := $(CURDIR)/build/processors
+
 .PHONY: test-with-machines test-without-machines
 test-with-machines:
-	$(MAKE) --jobs=1 test-vm demo
+	EBB_VM_PARALLEL=1 EBB_VM_PROCESSORS=$(PROCESSORS) $(MAKE) --jobs=1 test-vm demo
 test-without-machines:
-	nice -n 19 $(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
+	flock $(PROCESSORS)/1 nice -n 19 $(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ebb-nix/ebb/internal/testenv"
 	"github.com/ebb-nix/ebb/vmtest"
 )
@@ -24,6 +26,8 @@ const (
 	enableEnv = "EBB_VM"
 	// parallelEnv must be 1 for machines to run beside each other.
 	parallelEnv = "EBB_VM_PARALLEL"
+	// processorsEnv is a directory with a file for each processor. Whoever uses one has locked its file.
+	processorsEnv = "EBB_VM_PROCESSORS"
 	// logsEnv is the directory for the files of machines. The default is that for temporary files.
 	logsEnv = "EBB_VMTEST_LOGS"
 )
@@ -61,8 +65,35 @@ func skipUnwanted(t testing.TB) {
 // more done than one with two after the other: the half of a boot waits for something.
 func Parallel(t *testing.T) {
 	t.Helper()
-	if os.Getenv(parallelEnv) == "1" {
-		t.Parallel()
+	if os.Getenv(parallelEnv) != "1" {
+		return
+	}
+	t.Parallel()
+	if dir := os.Getenv(processorsEnv); dir != "" {
+		takeProcessor(t, dir)
+	}
+}
+
+// takeProcessor waits until one of the processors is free, and keeps it until the test is over. An emulated machine uses
+// little more than one, and is many times slower where it has to share that.
+func takeProcessor(t *testing.T, dir string) {
+	t.Helper()
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		paths, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s=%s has no files (%v)", processorsEnv, dir, err)
+		}
+		for _, path := range paths {
+			f, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil {
+				t.Cleanup(func() { f.Close() })
+				return
+			}
+			f.Close()
+		}
 	}
 }
 
