@@ -84,11 +84,12 @@ test-vm: ## run the reboot tests in virtual machines
 	EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -p 1 -count=1 -timeout $(TIMEOUT) ./vmtest/...
 
 # What depends on systemd: its first boots, mounts, shutdowns, hibernation, LUKS, and the files that the NixOS module writes.
-SYSTEMD_TESTS = TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
+# And what on the kernel: what is left of a disk by power cuts.
+NEXT_TESTS = TestRandomPowerCuts|TestPowerCutsOf|TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
 
 .PHONY: test-vm-next
-test-vm-next: ## run the reboot tests that depend on systemd with that of the Debian release to come
-	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run '^($(SYSTEMD_TESTS))' ./vmtest/reboot
+test-vm-next: ## run the reboot tests that depend on systemd and the kernel with those of the Debian release to come
+	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run '^($(NEXT_TESTS))' ./vmtest/reboot
 
 .PHONY: test-nix
 test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names

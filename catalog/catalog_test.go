@@ -390,6 +390,7 @@ func FuzzLookup(f *testing.F) {
 
 func FuzzParse(f *testing.F) {
 	f.Add(`{"version": 1, "entries": [{"name": "a", "path": "~/**/a*", "class": "no"}]}`, "/home/a/b/ac")
+	f.Add(`{"version":1,"entries":["a|~/**/a*|what|nfcp|0750|sync","b"]}`, "/home/a/b/ac")
 	f.Fuzz(func(t *testing.T, text, p string) {
 		c, err := Parse(text)
 		if err != nil {
