@@ -46,7 +46,7 @@ PROCESSORS := $(CURDIR)/build/processors
 test-with-machines:
 	EBB_VM_PARALLEL=1 EBB_VM_PROCESSORS=$(PROCESSORS) $(MAKE) --jobs=1 test-vm demo
 test-without-machines:
-	flock $(PROCESSORS)/1 nice -n 19 $(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
+	flock --close $(PROCESSORS)/1 nice -n 19 $(MAKE) --jobs=1 test-host test-faults test-powercut test-nix
 
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
