@@ -109,23 +109,12 @@ func TestWatchPassesOver(t *testing.T) {
 	g.setTime("srv/fine", 100)
 	neverAnswers(t, g.path("home/ann"))
 	g.root.Patience = 10 * time.Millisecond
-	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(stop)
-	ended := make(chan error)
-	go func() { ended <- g.root.Watch(stop, func(Report) {}) }()
+	stop := g.watch()
 	for _, text := range []string{"one", "another"} {
 		if err := os.WriteFile(g.path("srv/fine"), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		g.waitContent("persist/srv/fine", text)
 	}
-	if _, err := unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("watch: %v", err)
-	}
+	stop()
 }

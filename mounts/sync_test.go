@@ -129,13 +129,7 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.entries(synced("/etc/id"), synced("/etc/busy"), synced("/etc/late/file"), synced("/etc/last"))
-	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Close(stop)
-	ended := make(chan error)
-	go func() { ended <- g.root.Watch(stop, func(Report) {}) }()
+	stop := g.watch()
 
 	// A rename over the file, as most programs do it.
 	time.Sleep(200 * time.Millisecond)
@@ -160,15 +154,31 @@ func TestWatch(t *testing.T) {
 	g.waitContent("persist/etc/id", "replaced")
 	// A last change, and the end.
 	g.write("etc/last", "word")
-	if _, err := unix.Write(stop, []byte{1, 0, 0, 0, 0, 0, 0, 0}); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err != nil {
-		t.Errorf("watch: %v", err)
-	}
+	stop()
 	g.root.SyncBack() // as the unit does at its end
 	g.requireContent("persist/etc/last", "word")
 	g.requireMissing("persist/etc/late/file")
+}
+
+// watch has the root watched until stop is called.
+func (g *ground) watch() (stop func()) {
+	g.t.Helper()
+	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() { ended <- g.root.Watch(event, func(Report) {}) }()
+	return func() {
+		g.t.Helper()
+		_, err := unix.Write(event, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+		if err == nil {
+			err = <-ended
+		}
+		if err := errors.Join(err, unix.Close(event)); err != nil {
+			g.t.Errorf("watch: %v", err)
+		}
+	}
 }
 
 // waitContent waits for up to ten seconds until a file holds something.
