@@ -2,6 +2,8 @@ package faults
 
 import (
 	"fmt"
+	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/ebb-nix/ebb/archive"
 	"github.com/ebb-nix/ebb/faults/tracer"
+	"github.com/ebb-nix/ebb/mounts"
 )
 
 // The clocks of boots one after the other: numbers and names do not depend on
@@ -29,10 +32,7 @@ func TestClocks(t *testing.T) {
 		at, err := time.Parse(time.RFC3339, clock)
 		require(t, err)
 		command := m.ebb("rollback")
-		command.Clock = func() unix.Timespec { return unix.NsecToTimespec(at.UnixNano()) }
-		if at.Year() > 2261 {
-			command.Clock = func() unix.Timespec { return unix.Timespec{Sec: at.Unix()} }
-		}
+		command.Clock = func(id uint64) (unix.Timespec, bool) { return unix.Timespec{Sec: at.Unix()}, id == unix.CLOCK_REALTIME }
 		result := trace(t, command, func(*tracer.Call) tracer.Fault { return tracer.Fault{} })
 		m.wantFresh(t, result, clock)
 		record := m.record(t).Rollback
@@ -47,5 +47,47 @@ func TestClocks(t *testing.T) {
 		m.whole(t, true)
 		m.write(t)
 		m.boot()
+	}
+}
+
+// What takes longer to be adopted than a boot should wait is left to a person: the
+// entry begins empty, the record says where its data is, and that is still there. The
+// program is told that each look at the clock is so much later than the one before.
+func TestAdoptionTakesTooLong(t *testing.T) {
+	t.Parallel()
+	m := newMounting(t)
+	for step, isAdopted := range map[time.Duration]bool{time.Microsecond: true, 10 * time.Second: false} {
+		t.Run(step.String(), func(t *testing.T) {
+			defer inNamespace(t)()
+			command := m.prepare(t)
+			now := time.Hour
+			command.Clock = func(id uint64) (unix.Timespec, bool) {
+				now += step
+				return unix.NsecToTimespec(int64(now)), id == unix.CLOCK_MONOTONIC
+			}
+			result := trace(t, command, func(*tracer.Call) tracer.Fault { return tracer.Fault{} })
+			if result.Status != 0 {
+				t.Errorf("status %d: %s", result.Status, result.Output)
+			}
+			for _, e := range m.record(t).Mount.Entries {
+				if e.Path != "/var/adopted" {
+					continue
+				}
+				if e.State != mounts.InPlace || (e.Adopted != nil) != isAdopted || (e.Left == 1) == isAdopted {
+					t.Errorf("adopted %v, archived root %d has it, %s", e.Adopted, e.Left, e.Adoption)
+				}
+				if !isAdopted && !strings.Contains(e.Adoption, "more than 30 s") {
+					t.Errorf("the reason is %q", e.Adoption)
+				}
+			}
+			_, err := os.Lstat(m.Path("@persist/var/adopted/below/data"))
+			if (err == nil) != isAdopted {
+				t.Errorf("the data in the store: %v", err)
+			}
+			if old, err := os.ReadFile(m.Path("@roots/000001/root/var/adopted/below/data")); string(old) != "adopted" {
+				t.Errorf("the data in the archive is %q (%v)", old, err)
+			}
+			m.unmountRoot(t)
+		})
 	}
 }

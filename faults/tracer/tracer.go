@@ -22,8 +22,9 @@ type Command struct {
 	// Names shortens what is shown of paths: what differs from run to run, a
 	// temporary directory say, is replaced by a name that does not.
 	Names *strings.Replacer
-	// Clock is what the program takes for the time of day, if it is set.
-	Clock func() unix.Timespec
+	// Clock is what the program takes for the time of one of its clocks (CLOCK_REALTIME
+	// is the time of day), if it is set and says ok.
+	Clock func(id uint64) (now unix.Timespec, ok bool)
 	// Journal tells the program that its output goes to the journal, as a
 	// service manager does (systemd.exec(5), $JOURNAL_STREAM).
 	Journal bool
@@ -145,9 +146,10 @@ type run struct {
 
 // thread is where a thread of the program stands.
 type thread struct {
-	inCall bool // between the two stops of a system call
-	fault  Fault
-	clock  uint64 // where the time is to be put, 0 outside of a question for it
+	inCall  bool // between the two stops of a system call
+	fault   Fault
+	clock   uint64 // where the time is to be put, 0 outside of a question for it
+	clockID uint64
 }
 
 // waitOptions: all threads, and only those that this thread has started, not
@@ -273,8 +275,8 @@ func (r *run) enter(tid int, t *thread) error {
 	if err := unix.PtraceGetRegs(tid, &regs); err != nil {
 		return err
 	}
-	if r.command.Clock != nil && regs.Orig_rax == unix.SYS_CLOCK_GETTIME && regs.Rdi == unix.CLOCK_REALTIME {
-		t.clock = regs.Rsi
+	if r.command.Clock != nil && regs.Orig_rax == unix.SYS_CLOCK_GETTIME {
+		t.clock, t.clockID = regs.Rsi, regs.Rdi
 	}
 	if r.command.FollowLinks {
 		if err := followLinks(tid, &regs); err != nil {
@@ -324,7 +326,10 @@ func (r *run) enter(tid int, t *thread) error {
 // leave is the end of a call.
 func (r *run) leave(tid int, t *thread) error {
 	if t.clock != 0 {
-		return writeTime(tid, t.clock, r.command.Clock())
+		if now, ok := r.command.Clock(t.clockID); ok {
+			return writeTime(tid, t.clock, now)
+		}
+		return nil
 	}
 	switch t.fault.Action {
 	case KillAfter:
