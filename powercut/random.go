@@ -75,8 +75,16 @@ func (s *Scenario) String() string {
 		is   bool
 		word string
 	}{
-		{s.Also, "also"}, {s.Blank, "blank"}, {s.Restore, "restore"}, {s.Keep, "keep"}, {s.Delete, "delete"},
-		{s.InRoot, "in-root"}, {s.Committer, "committer"}, {s.Between, "between"}, {s.Fsyncs, "fsyncs"}, {s.Strange, "strange"},
+		{s.Also, "also"},
+		{s.Blank, "blank"},
+		{s.Restore, "restore"},
+		{s.Keep, "keep"},
+		{s.Delete, "delete"},
+		{s.InRoot, "in-root"},
+		{s.Committer, "committer"},
+		{s.Between, "between"},
+		{s.Fsyncs, "fsyncs"},
+		{s.Strange, "strange"},
 	} {
 		if w.is {
 			words = append(words, w.word)

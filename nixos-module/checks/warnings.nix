@@ -120,6 +120,11 @@ in
     what the store has. Take out:
     ${lines (map (entry: "${place entry}, on ${kept.mountPointOf entry.path}") them)}
   ''))
+  (about "required-home" (lib.filter (entry: entry.required && entry.home != null) entries) (them: ''
+    these lie in the homes of users, who can have each boot stop in the emergency shell with them: by a
+    link in the place of a directory, say. Take out required = true:
+    ${lines (map place them)}
+  ''))
   (about "second-rollback" (lib.optionals isFresh otherRollbacks) (them: ''
     boot.initrd.systemd.services.${listed them} makes a root fresh, too. Two of them
     get into each other's way; ebb archives the old root instead of deleting it. Take it out, or write

@@ -160,6 +160,16 @@ in
       ebb.persist."/persist".users.gabriel.directories = [ ".ssh" ];
     }
   ];
+  required-home = [
+    {
+      ebb.persist."/persist".users.gabriel.directories = [
+        {
+          path = "mail";
+          required = true;
+        }
+      ];
+    }
+  ];
   second-rollback = [
     {
       boot.initrd.systemd.services.rollback = {

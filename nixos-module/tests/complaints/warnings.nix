@@ -139,6 +139,30 @@ in
     ];
   };
 
+  required-home = {
+    trips = [
+      (add (keep {
+        users.gabriel.directories = [
+          {
+            path = "mail";
+            required = true;
+          }
+        ];
+      }))
+    ];
+    silent = [
+      (add (keep {
+        users.gabriel.directories = [ "mail" ];
+        directories = [
+          {
+            path = "/var/lib/mail";
+            required = true;
+          }
+        ];
+      }))
+    ];
+  };
+
   entry-survives = {
     trips = [ (add (both home (keep { users.gabriel.directories = [ ".ssh" ]; }))) ];
     silent = [
