@@ -151,15 +151,17 @@ in
       }))
     ];
     silent = [
-      (add (keep {
-        users.gabriel.directories = [ "mail" ];
-        directories = [
-          {
-            path = "/var/lib/mail";
-            required = true;
-          }
-        ];
-      }))
+      (add (
+        both (keep {
+          users.gabriel.directories = [ "mail" ];
+          directories = [
+            {
+              path = "/var/lib/mail";
+              required = true;
+            }
+          ];
+        }) { boot.initrd.systemd.emergencyAccess = true; }
+      ))
     ];
   };
 

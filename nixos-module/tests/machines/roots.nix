@@ -275,6 +275,7 @@ in
       {
         swapDevices = [ { device = "/dev/disk/by-label/swap"; } ];
         boot.resumeDevice = "/dev/disk/by-label/swap";
+        ebb.root.onFailure = "continue";
       }
     ];
     expect = config: [
