@@ -49,7 +49,8 @@ func (t *task) wait(patience time.Duration) bool {
 }
 
 // pass is one entry that is waited for. It has a run of its own, so that the others
-// do not need the directories that it has open.
+// do not need the directories that it has open. One that is given up in the moment
+// before its last step takes that: worst case, a whole copy is reported as none.
 type pass struct {
 	task task
 	one  placing
