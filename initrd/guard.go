@@ -56,7 +56,7 @@ var hints = []struct {
 }{
 	{unix.ENOSPC, "the file system is full: free space in the running system, ebb prune deletes archived roots"},
 	{unix.EDQUOT, "a quota is used up: raise it, or delete archived roots with ebb prune"},
-	{unix.EROFS, "the file system is read-only: look for errors in dmesg, check it with btrfs check"},
+	{unix.EROFS, "the file system is read-only: look for errors in dmesg, check it with btrfs check; or the subvolume is: btrfs property set PATH ro false"},
 	{unix.EACCES, "the device refuses to be written to: is it write-protected, or broken? look into dmesg"},
 	{unix.EIO, "the device gives errors: look into dmesg, save your data"},
 	{unix.ENODEV, "the kernel has no such file system: is the btrfs module in the initrd?"},

@@ -425,6 +425,28 @@ func TestRollbackOfAMissingDevice(t *testing.T) {
 	}
 }
 
+// A root that somebody has made read-only cannot be moved into the archive (EROFS). It
+// stays as it is, and what is said helps.
+func TestRollbackOfAReadOnlyRoot(t *testing.T) {
+	b := newBench(t, "", "subvolume @", "file @/junk 0644 0:0 old", "subvolume @blank")
+	root := b.Open("@")
+	if err := btrfs.SetReadOnly(root, true); err != nil {
+		t.Fatal(err)
+	}
+	err := b.host("").Rollback(b.cfg)
+	if !errors.Is(err, unix.EROFS) || !strings.Contains(Hint(err), "btrfs property set PATH ro false") {
+		t.Fatalf("got %v, hint %q", err, Hint(err))
+	}
+	b.wantFile("@/junk", "old")
+	if err := btrfs.SetReadOnly(root, false); err != nil {
+		t.Fatal(err)
+	}
+	if record := b.rollback(""); !record.Fresh {
+		t.Errorf("record: %+v", record)
+	}
+	b.wantGone("@/junk")
+}
+
 // An archive that others can read is closed before an old root goes into it.
 func TestOpenArchiveIsClosed(t *testing.T) {
 	b := newBench(t, "", "subvolume @", "subvolume @blank", "dir @roots 0755 0:0")
