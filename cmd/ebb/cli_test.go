@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -130,6 +131,22 @@ func TestEveryCommandHasHelp(t *testing.T) {
 		}
 	}
 }
+
+// A path leads from the working directory, as it does with other commands.
+func TestPathArguments(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	i := &invocation{command: commands()[0]}
+	paths, err := i.parsePaths(i.flags(), []string{"a/../b", "/x//y/", ".", "../.."}, 0, -1)
+	want := []string{dir + "/b", "/x/y", dir, filepath.Dir(filepath.Dir(dir))}
+	if err != nil || !slices.Equal(paths, want) {
+		t.Errorf("%q, %v, want %q", paths, err, want)
+	}
+	if _, err := i.parsePaths(i.flags(), nil, 1, -1); !errors.As(err, new(*usageError)) {
+		t.Errorf("no path: %v", err)
+	}
+}
+
 
 // A config that cannot be read leaves a record, so that status can tell.
 func TestBadConfigIsRecorded(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io"
+	"path"
 
 	"golang.org/x/sys/unix"
 
@@ -118,6 +119,23 @@ func (i *invocation) parse(f *flagSet, args []string, least, most int) ([]string
 		return nil, &usageError{format.Sprintf("%d arguments, usage: ebb %s %s", len(rest), i.command.name, i.command.args)}
 	}
 	return rest, nil
+}
+
+// parsePaths is parse for arguments that are paths: they become absolute ones, from
+// the working directory, and clean.
+func (i *invocation) parsePaths(f *flagSet, args []string, least, most int) ([]string, error) {
+	paths, err := i.parse(f, args, least, most)
+	for n, p := range paths {
+		if !path.IsAbs(p) {
+			dir, err := unix.Getwd()
+			if err != nil {
+				return nil, err
+			}
+			p = dir + "/" + p
+		}
+		paths[n] = path.Clean(p)
+	}
+	return paths, err
 }
 
 // config reads the config.

@@ -57,15 +57,13 @@ func runDiff(i *invocation, args []string) error {
 		return err
 	})
 	root := f.rootVar()
-	rest, err := i.parse(f, args, 0, 1)
+	rest, err := i.parsePaths(f, args, 0, 1)
 	if err != nil {
 		return err
 	}
 	d.root, d.path = *root, "/"
 	if len(rest) > 0 {
-		if d.path, err = absolutePath(rest[0]); err != nil {
-			return err
-		}
+		d.path = rest[0]
 	}
 	if d.cfg, err = i.config(); err != nil {
 		return err
@@ -80,15 +78,6 @@ func runDiff(i *invocation, args []string) error {
 		return errProblems
 	}
 	return nil
-}
-
-// absolutePath is where an argument leads from the working directory.
-func absolutePath(p string) (string, error) {
-	if path.IsAbs(p) {
-		return path.Clean(p), nil
-	}
-	dir, err := unix.Getwd()
-	return path.Join(dir, p), err
 }
 
 // parseSince reads how long ago something was, as 90m, 2h or 3d, or a day.

@@ -25,17 +25,12 @@ func runKeep(i *invocation, args []string) error {
 	store := f.String("store", "", "keep it in the store `DIR`")
 	how := f.String("how", "", "bring it into place by `HOW`: bind, or sync for a file that its program replaces by rename")
 	root := f.rootVar()
-	paths, err := i.parse(f, args, 0, -1)
+	paths, err := i.parsePaths(f, args, 0, -1)
 	if err != nil {
 		return err
 	}
 	if len(paths) == 0 != *list || *list && *forget {
 		return &usageError{"usage: ebb keep PATH..., ebb keep --forget PATH..., or ebb keep --list"}
-	}
-	for n, p := range paths {
-		if paths[n], err = absolute(p); err != nil {
-			return err
-		}
 	}
 	cfg, w, err := i.configAndWork(*root)
 	if err != nil {

@@ -40,7 +40,7 @@ func runRestore(i *invocation, args []string) (err error) {
 	f.StringVar(&r.to, "to", "", "put it into `DIR`, not in its place")
 	f.BoolVar(&r.intoStore, "into-store", false, "put it into the store of the entry that covers it, or the first store")
 	f.BoolVar(&r.forget, "forget", false, "bring nothing back: ebb status is to tell of it no more")
-	if r.paths, err = i.parse(f, args, 1, -1); err != nil {
+	if r.paths, err = i.parsePaths(f, args, 1, -1); err != nil {
 		return err
 	}
 	if r.to != "" && r.intoStore {
@@ -52,7 +52,7 @@ func runRestore(i *invocation, args []string) (err error) {
 	r.root, r.Archive, r.DryRun, r.Flat, r.Store, r.Progress = *root, r.cfg.Root.Archive, i.dryRun, r.to != "", r.intoStore, progress()
 	if r.forget {
 		for _, p := range r.paths {
-			err = errors.Join(err, r.settle(path.Clean(p), 0, -1, ""))
+			err = errors.Join(err, r.settle(p, 0, -1, ""))
 		}
 		return err
 	}
@@ -174,7 +174,7 @@ func (r *restore) run(top int) error {
 		if err == nil {
 			r.Target = fd
 			var result *roots.Restored
-			result, err = r.Path(path.Clean(p))
+			result, err = r.Path(p)
 			clearProgress()
 			if err == nil {
 				results = append(results, result)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"path"
 	"slices"
 	"strings"
 
@@ -20,7 +19,7 @@ func runSync(i *invocation, args []string) error {
 	f.BoolVar(&i.dryRun, "dry-run", false, "say what would be copied, change nothing")
 	watch := f.Bool("watch", false, "go on, copying back what changes, until killed")
 	root := f.rootVar()
-	paths, err := i.parse(f, args, 0, -1)
+	paths, err := i.parsePaths(f, args, 0, -1)
 	if err != nil {
 		return err
 	}
@@ -61,9 +60,8 @@ func checkSyncPaths(cfg *config.Config, paths []string) error {
 			}
 		}
 	}
-	for n, p := range paths {
-		paths[n] = path.Clean(p)
-		if !slices.Contains(known, paths[n]) {
+	for _, p := range paths {
+		if !slices.Contains(known, p) {
 			return &usageError{format.Sprintf("%s is no \"sync\" entry; there are: %s", kmsg.Quote(p), strings.Join(known, ", "))}
 		}
 	}

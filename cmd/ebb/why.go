@@ -39,7 +39,7 @@ func runWhy(i *invocation, args []string) error {
 	f := i.flags()
 	f.BoolVar(&i.json, "json", false, "print JSON")
 	root := f.rootVar()
-	paths, err := i.parse(f, args, 1, -1)
+	paths, err := i.parsePaths(f, args, 1, -1)
 	if err != nil {
 		return err
 	}
@@ -58,9 +58,6 @@ func runWhy(i *invocation, args []string) error {
 	}{Version: 1}
 	var failed error
 	for _, p := range paths {
-		if p, err = absolute(p); err != nil {
-			return err
-		}
 		e := explain(w, cfg, known, p, *root)
 		if out.Paths = append(out.Paths, e); e.Fate == keep.FateLost || e.Fate == keep.FateMissing || e.Fate == keep.FateUnknown {
 			failed = errProblems
@@ -73,18 +70,6 @@ func runWhy(i *invocation, args []string) error {
 		failed = errors.Join(printJSON(i.stdout, out), failed)
 	}
 	return failed
-}
-
-// absolute makes a path of the command line a clean one from the root on.
-func absolute(p string) (string, error) {
-	if !path.IsAbs(p) {
-		dir, err := unix.Getwd()
-		if err != nil {
-			return "", err
-		}
-		p = dir + "/" + p
-	}
-	return path.Clean(p), nil
 }
 
 func explain(w *work, cfg *config.Config, known *catalog.Catalog, p, root string) *explained {
