@@ -147,7 +147,6 @@ func TestPathArguments(t *testing.T) {
 	}
 }
 
-
 // A config that cannot be read leaves a record, so that status can tell.
 func TestBadConfigIsRecorded(t *testing.T) {
 	bad, runDir := writeFile(t, `{`), filepath.Join(t.TempDir(), "run")
