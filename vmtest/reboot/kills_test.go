@@ -36,6 +36,7 @@ const (
 // that has two.
 type ground struct {
 	name   string
+	share  int // of all cuts, beside those of the others: on two disks one takes thrice as long
 	layout func() vmtest.DiskLayout
 	change func(*gated)
 	seen   bool // the host can mount it
@@ -44,9 +45,9 @@ type ground struct {
 
 func grounds() []ground {
 	return []ground{
-		{name: "one disk", layout: gatedLayout, change: func(*gated) {}, seen: true},
-		{name: "raid1", layout: mirroredLayout, change: mirror, seen: true},
-		{name: "LUKS", layout: lockedLayout, change: unlock, long: true},
+		{name: "one disk", share: 7, layout: gatedLayout, change: func(*gated) {}, seen: true},
+		{name: "raid1", share: 3, layout: mirroredLayout, change: mirror, seen: true},
+		{name: "LUKS", share: 4, layout: lockedLayout, change: unlock, long: true},
 	}
 }
 
@@ -117,7 +118,10 @@ func TestRandomPowerCuts(t *testing.T) {
 		total = int(n)
 	}
 	testvm.Kit(t) // without machines there is nothing to judge
-	disks := (total-1)/(cutsDisk*len(on)) + 1
+	shares := 0
+	for _, g := range on {
+		shares += g.share
+	}
 	begin, seed := time.Now(), seed(t)
 	machines := make([]*killed, len(on))
 	t.Run("on", func(t *testing.T) {
@@ -125,6 +129,7 @@ func TestRandomPowerCuts(t *testing.T) {
 			t.Run(on[i].name, func(t *testing.T) {
 				testvm.Beside(t)
 				machines[i] = newKilled(t, on[i], seed+uint64(i))
+				disks := (total*on[i].share-1)/(cutsDisk*shares) + 1
 				machines[i].cutDisks(disks, min(disks, cold/len(on)))
 			})
 		}
