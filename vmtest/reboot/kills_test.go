@@ -367,6 +367,7 @@ func mirror(g *gated) {
 	g.Config.Disks = append(g.Config.Disks, testvm.Disk(g.t, testvm.Kit(g.t), second))
 	g.Config.Params = []string{"ebb.rollback=no", "ebb.mount=no"}
 	g.Boot()
+	g.Run("wipefs", "--all", "/dev/vdb") // btrfs-progs 7.1 leaves the mark of ext4, and udev then takes it for neither
 	g.Run("btrfs", "device", "add", "--force", "/dev/vdb", "/")
 	g.Run("btrfs", "balance", "start", "-dconvert=raid1", "-mconvert=raid1", "/")
 	g.Off()
