@@ -74,6 +74,7 @@ func (p *placing) copyBackPatiently() error {
 	result := *p.result
 	pass := &pass{one: placing{run: newRun(r, p.run.dry), item: p.item, result: &result}}
 	one := &pass.one
+	one.run.planned = p.run.planned
 	pass.task.begin(func() {
 		pass.err = one.copyBack()
 		one.source.close()
@@ -86,6 +87,9 @@ func (p *placing) copyBackPatiently() error {
 		return pass.err
 	}
 	one.run.givenUp.Store(true)
+	if p.run.dry {
+		p.run.planned = map[string]bool{} // the other one is still in use
+	}
 	r.stuck = append(r.stuck, pass)
 	r.Patience = max(r.Patience/2, leastPatience)
 	return errNoAnswer

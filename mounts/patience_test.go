@@ -71,6 +71,39 @@ func TestSyncBackPassesOver(t *testing.T) {
 	}
 }
 
+// A file system that answers in the end is waited for, whatever it answers.
+func TestSyncBackWaits(t *testing.T) {
+	g := newGround(t)
+	g.tree("dir home/ann", "file persist/home/ann/slow 0644 0:0 old")
+	g.entries(synced("/home/ann/slow"))
+	end := neverAnswers(t, g.path("home/ann"))
+	g.root.Patience = time.Hour
+	ended := make(chan bool)
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		end()
+		close(ended)
+	}()
+	result := g.syncBack()["/home/ann/slow"]
+	<-ended
+	if result.State == Failed && result.Reason == errNoAnswer.Error() || len(g.root.stuck) != 0 {
+		t.Errorf("it was not waited for: %+v", result)
+	}
+	g.requireContent("persist/home/ann/slow", "old")
+}
+
+// A plan makes a directory once, however many entries are in it.
+func TestPlanSyncBackPatiently(t *testing.T) {
+	g := newGround(t)
+	g.tree("file etc/deep/a 0644 0:0 new", "file etc/deep/b 0644 0:0 new")
+	g.entries(synced("/etc/deep/a"), synced("/etc/deep/b"))
+	want := fmt.Sprint(g.root.PlanSyncBack())
+	g.root.Patience = time.Hour
+	if got := fmt.Sprint(g.root.PlanSyncBack()); got != want {
+		t.Errorf("the plan is\n%s\nand without patience\n%s", got, want)
+	}
+}
+
 // What was given up changes nothing any more, however far it has come.
 func TestGivenUpChangesNothing(t *testing.T) {
 	g := newGround(t)
