@@ -27,18 +27,19 @@ func stage(t *trail, name string, create func(t *trail, name string) (int, error
 	}
 	defer unix.Close(dir)
 	fd, err := create(&trail{base: dir}, stagedName)
-	if err != nil {
-		return -1, errors.Join(err, copytree.Remove(t.fd(), directory))
-	}
-	err = sys.RenameNoReplace(dir, stagedName, t.fd(), name)
 	if err == nil {
-		if _, err = sameName(t.fd(), name, fd); err != nil {
-			err = format.Errorf("%q was exchanged while it was made: %w", name, err)
+		if err = sys.RenameNoReplace(dir, stagedName, t.fd(), name); err == nil {
+			if _, err = sameName(t.fd(), name, fd); err != nil {
+				err = format.Errorf("%q was exchanged while it was made: %w", name, err)
+			}
+		}
+		if err != nil {
+			unix.Close(fd)
 		}
 	}
 	if err != nil {
-		unix.Close(fd)
-		return -1, errors.Join(err, copytree.Remove(t.fd(), directory))
+		// By its descriptor: users may have given its name to another one of root's.
+		return -1, errors.Join(err, copytree.Remove(dir, stagedName), sys.Remove(t.fd(), directory))
 	}
 	// Worst case: an empty directory of root's stays there.
 	_ = sys.Remove(t.fd(), directory)

@@ -205,7 +205,7 @@ func (p *placing) overwriteSource() error {
 	{name: "brought back under its own name", edits: []edit{
 		{restoreFile, "copytree.Copy(f.fd, dir, temporary, options)", "copytree.Copy(f.fd, dir, name, options)"},
 		{restoreFile, "	if err == nil {\n		err = exchange(parent, temporary, name, result.Backup)\n	}\n", ""},
-		{restoreFile, "	options := copytree.Options{SetID: r.SetID}\n", "	options := copytree.Options{SetID: r.SetID}\n	if result.Backup != \"\" {\n		if err := sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup)); err != nil {\n			return err\n		}\n	}\n"},
+		{restoreFile, "	options := copytree.Options{SetID: r.SetID, Mark: true}\n", "	options := copytree.Options{SetID: r.SetID, Mark: true}\n	if result.Backup != \"\" {\n		if err := sys.RenameNoReplace(parent, name, parent, path.Base(result.Backup)); err != nil {\n			return err\n		}\n	}\n"},
 	}, in: []string{"restore"}},
 	{name: "what is in the way of what is brought back is removed", edits: []edit{{restoreFile, "err := sys.RenameNoReplace(parent, name, parent, backup)", "err := copytree.Remove(parent, name)"}}, in: []string{"restore"}},
 	{name: "no proof that it is ebb's", edits: []edit{{proofFile, "	if !r.isKnown(name, found.UUID, info) {", "	if false && !r.isKnown(name, found.UUID, info) {"}}, in: []string{"deletions"}},

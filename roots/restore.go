@@ -186,7 +186,7 @@ func (r *Restore) place(f *found, result *Restored) error {
 	if r.DryRun {
 		return nil
 	}
-	options := copytree.Options{SetID: r.SetID}
+	options := copytree.Options{SetID: r.SetID, Mark: true}
 	if r.Progress != nil {
 		options.Check = func(s *copytree.Stats) error { return r.Progress(result.Path, s) }
 	}
@@ -197,7 +197,7 @@ func (r *Restore) place(f *found, result *Restored) error {
 		fd = openWhole(dir, temporary, f.number)
 	}
 	if err == nil && fd < 0 {
-		if err = copytree.Remove(dir, temporary); err == nil {
+		if err = copytree.RemoveUnfinished(dir, temporary); err == nil {
 			fd, result.Stats, err = copytree.Copy(f.fd, dir, temporary, options)
 		}
 	}
@@ -212,8 +212,10 @@ func (r *Restore) place(f *found, result *Restored) error {
 		err = exchange(parent, temporary, name, result.Backup)
 	}
 	if err != nil {
-		return errors.Join(err, copytree.Remove(dir, temporary))
+		return errors.Join(err, copytree.RemoveUnfinished(dir, temporary))
 	}
+	// Worst case: the mark stays, on a directory of that name, and tells nobody anything.
+	_ = sys.RemoveXattr(fd, copytree.UnfinishedXattr)
 	return sys.SyncDirectory(parent)
 }
 
@@ -325,7 +327,7 @@ func (r *Restore) makeParent(f *found, dir int, name string, levels int) (int, e
 		}
 	}
 	temporary := sys.TemporaryName(name)
-	if err := copytree.Remove(dir, temporary); err != nil {
+	if err := copytree.RemoveUnfinished(dir, temporary); err != nil {
 		return -1, err
 	}
 	fd, err := sys.MakeFresh(dir, temporary)
@@ -338,7 +340,7 @@ func (r *Restore) makeParent(f *found, dir int, name string, levels int) (int, e
 	}
 	if err != nil {
 		unix.Close(fd)
-		return -1, errors.Join(err, copytree.Remove(dir, temporary))
+		return -1, errors.Join(err, copytree.RemoveUnfinished(dir, temporary))
 	}
 	return fd, nil
 }

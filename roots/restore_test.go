@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ebb-nix/ebb/internal/copytree"
+	"github.com/ebb-nix/ebb/internal/sys"
 	"github.com/ebb-nix/ebb/internal/testenv"
 )
 
@@ -249,5 +250,48 @@ func TestRestoreInterrupted(t *testing.T) {
 	}
 	if content, err := os.ReadFile(d.Path("@/srv/data/b")); err != nil || string(content) != "two" || calls < 3 {
 		t.Errorf("%q, %v, after %d calls", content, err, calls)
+	}
+}
+
+// In a directory of theirs users can give one of root's the name under which a copy
+// is prepared, or that of a parent which is made: it stays, and the hint says what to
+// do. What an interrupted run has left there goes.
+func TestRestoreKeepsWhatIsNotItsOwn(t *testing.T) {
+	for _, test := range []struct{ name, at, restored string }{
+		{"the copy", "@/srv/ada/" + sys.TemporaryName("docs"), "/srv/ada/docs"},
+		{"the copy in an empty directory", "@/srv/ada/empty/" + sys.TemporaryName("empty"), "/srv/ada/empty"},
+		{"a parent", "@/srv/ada/" + sys.TemporaryName("docs"), "/srv/ada/docs/a"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d := newDisk(t)
+			d.archive(1, "dir srv 0755 0:0", "dir srv/ada 0755 1000:100", "dir srv/ada/docs 0755 1000:100",
+				"file srv/ada/docs/a 0644 1000:100 archived", "dir srv/ada/empty 0755 1000:100", "file srv/ada/empty/a 0644 1000:100 archived")
+			testenv.Tree(t, d.Dir, "dir @/srv 0755 0:0", "dir @/srv/ada 0755 1000:100", "dir @/srv/ada/empty 0755 1000:100", "file "+test.at+"/of/root 0600 0:0 canary")
+			for range 2 {
+				if _, err := d.restore().Path(test.restored); err == nil || !strings.Contains(err.Error(), ".ebb-new\" was not left by ebb, remove it") {
+					t.Errorf("restored: %v", err)
+				}
+				if text, err := os.ReadFile(d.Path(test.at, "of/root")); err != nil || string(text) != "canary" {
+					t.Fatalf("what was there is %q, %v", text, err)
+				}
+			}
+			// Parents have nothing in them as long as they have that name.
+			if test.name == "a parent" {
+				if err := os.RemoveAll(d.Path(test.at, "of")); err != nil {
+					t.Fatal(err)
+				}
+			} else if err := sys.SetXattr(d.Open(test.at), copytree.UnfinishedXattr, nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := d.restore().Path(test.restored); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.Lstat(d.Path(test.at)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("what was left is still there: %v", err)
+			}
+			if _, err := unix.Lgetxattr(d.Path("@", test.restored), copytree.UnfinishedXattr, nil); !errors.Is(err, unix.ENODATA) {
+				t.Errorf("the mark is still there: %v", err)
+			}
+		})
 	}
 }

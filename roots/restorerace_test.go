@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -46,7 +47,7 @@ func TestRestoreRaces(t *testing.T) {
 				if swaps += swapped; err == nil {
 					restored++
 				}
-				d.requireRootsOwn()
+				d.requireRootsOwn(strings.Count(test.other, "secret"))
 				if diff := outside.Diff(testenv.Fingerprint(t, d.Path("@/out"))) + archived.Diff(testenv.Fingerprint(t, d.Path("@roots"))); diff != "" {
 					t.Fatalf("outside of the user's directory:\n%s", diff)
 				}
@@ -99,17 +100,22 @@ func (d *disk) restoreInRace(a, b string) (swaps int, err error) {
 }
 
 // requireRootsOwn fails the test when the directory of root's that the user
-// has in their own has got another owner or mode.
-func (d *disk) requireRootsOwn() {
+// has in their own, if any, is gone, or has got another owner or mode.
+func (d *disk) requireRootsOwn(want int) {
 	d.t.Helper()
+	found := 0
 	_ = filepath.WalkDir(d.Path("@/srv/ada"), func(p string, e os.DirEntry, err error) error {
 		if err != nil || e.Name() != "secret" {
 			return nil
 		}
+		found++
 		var st unix.Stat_t
 		if err := unix.Lstat(filepath.Dir(p), &st); err != nil || st.Uid != 0 || st.Mode&0o7777 != 0o755 {
 			d.t.Fatalf("%s: uid %d, mode %o, %v", filepath.Dir(p), st.Uid, st.Mode, err)
 		}
 		return nil
 	})
+	if found != want {
+		d.t.Fatalf("%d directories of root's, want %d", found, want)
+	}
 }

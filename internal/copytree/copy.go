@@ -24,6 +24,7 @@ type Options struct {
 	SetID     bool // keep the set-user-ID and set-group-ID bits of files, and file capabilities
 	Devices   bool // copy device nodes; only sensible for a tree that was root's all along
 	NoSharing bool // never share data
+	Mark      bool // a directory gets [UnfinishedXattr], for [RemoveUnfinished]; it is the caller's to take off
 
 	// Check is called again and again, with how far the copy has come. An error
 	// of it ends the copy. It may be nil.
@@ -121,6 +122,10 @@ func (c *copier) copyTopDirectory(from int, status *sys.Status, toDir int, name 
 		return -1, err
 	}
 	c.top = target
+	if c.options.Mark {
+		// Worst case: the file system takes none, and nothing of what is left is removed.
+		_ = sys.SetXattr(target, UnfinishedXattr, nil)
+	}
 	if err := c.copyTree(source, status); err != nil {
 		return -1, errors.Join(err, removeOpen(target, toDir, name))
 	}

@@ -13,6 +13,10 @@ import (
 // can read and write attributes of this class (xattr(7)).
 const leftXattr = "trusted.ebb.left"
 
+// UnfinishedXattr marks a directory that is a copy without its name. What is in it
+// may be removed, see [Options].Mark.
+const UnfinishedXattr = "trusted.ebb.unfinished"
+
 // ReadLeft returns the number that is noted on what fd is open on (O_PATH will
 // do), 0 when there is none or nobody can tell.
 func ReadLeft(fd int) uint64 {

@@ -2,6 +2,7 @@ package copytree
 
 import (
 	"errors"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -14,7 +15,14 @@ import (
 // Links are removed and not followed; a mount or a btrfs subvolume with
 // something in it ends the removal with an error. Nothing of that name is not
 // an error.
-func Remove(dirFd int, name string) error {
+func Remove(dirFd int, name string) error { return remove(dirFd, name, false) }
+
+// RemoveUnfinished does the same to what [Copy] has left that was interrupted, if
+// it was told to mark it. Of a directory without the mark it removes nothing: in a
+// directory of theirs users can give one of root's any name.
+func RemoveUnfinished(dirFd int, name string) error { return remove(dirFd, name, true) }
+
+func remove(dirFd int, name string, unfinished bool) error {
 	err := sys.Remove(dirFd, name)
 	if !isNotEmpty(err) {
 		return err
@@ -22,6 +30,12 @@ func Remove(dirFd int, name string) error {
 	top, err := sys.OpenComponent(dirFd, name, unix.O_RDONLY|unix.O_DIRECTORY)
 	if err != nil {
 		return err
+	}
+	if unfinished {
+		if _, err := sys.GetXattr(top, UnfinishedXattr); err != nil {
+			unix.Close(top)
+			return format.Errorf("%s was not left by ebb, remove it: %w", strconv.Quote(name), err)
+		}
 	}
 	return removeOpen(top, dirFd, name)
 }
