@@ -46,7 +46,7 @@ func scenarioKnowledge(s *Scenario) *Knowledge {
 // paths in it. Its directory "srv" is a subvolume.
 func BootFiles() map[string]string {
 	list := map[string]string{}
-	for _, f := range generationFiles("root", 0) {
+	for _, f := range bootScenario.generationFiles("root", 0) {
 		list[f.path] = string(f.data)
 	}
 	return list

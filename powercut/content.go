@@ -33,23 +33,39 @@ type file struct {
 
 // contents remembers the files of each generation, which are asked for in every
 // state of the disk.
-type contents map[contentsKey][]file
+type contents struct {
+	scenario *Scenario
+	files    map[contentsKey][]file
+}
 
 type contentsKey struct {
 	member     string
 	generation int
 }
 
-func (c contents) of(member string, generation int) []file {
+func newContents(scenario *Scenario) *contents {
+	return &contents{scenario, map[contentsKey][]file{}}
+}
+
+func (c *contents) of(member string, generation int) []file {
 	key := contentsKey{member, generation}
-	if c[key] == nil {
-		c[key] = generationFiles(member, generation)
+	if c.files[key] == nil {
+		c.files[key] = c.scenario.generationFiles(member, generation)
 	}
-	return c[key]
+	return c.files[key]
+}
+
+// noiseSize is that of a file which cannot be compressed. What is less than a mebibyte in a row has to wait twice for
+// discard=async (BTRFS_ASYNC_DISCARD_MAX_FILTER in fs/btrfs/discard.h).
+func (s *Scenario) noiseSize() int {
+	if s.Rest > 0 {
+		return 3 << 19
+	}
+	return 9000
 }
 
 // generationFiles are the files of a generation in a subvolume.
-func generationFiles(member string, generation int) []file {
+func (s *Scenario) generationFiles(member string, generation int) []file {
 	if member == applicationMember {
 		return applicationFiles(generation, ".")
 	}
@@ -58,10 +74,10 @@ func generationFiles(member string, generation int) []file {
 		return append(files, file{"doc", repeated(generation, 5000)})
 	}
 	files = append(files,
-		file{"etc/conf", repeated(generation, 300)},   // lies in the tree itself
-		file{"var/data", repeated(generation, 20000)}, // can be compressed
-		file{"var/noise", noise(generation, 9000)},    // cannot
-		file{"srv/inner", repeated(generation, 100)},  // in a subvolume inside
+		file{"etc/conf", repeated(generation, 300)},         // lies in the tree itself
+		file{"var/data", repeated(generation, 20000)},       // can be compressed
+		file{"var/noise", noise(generation, s.noiseSize())}, // cannot
+		file{"srv/inner", repeated(generation, 100)},        // in a subvolume inside
 	)
 	return append(files, applicationFiles(generation, "var/lib/"+applicationName(generation))...)
 }
@@ -95,13 +111,13 @@ func noise(generation, size int) []byte {
 }
 
 // writeGeneration writes one into the live subvolume dir.
-func writeGeneration(dir, member string, generation int) error {
+func (c *contents) writeGeneration(dir, member string, generation int) error {
 	if member == "root" {
 		if err := makeSubvolume(dir, "srv"); err != nil {
 			return err
 		}
 	}
-	for _, f := range generationFiles(member, generation) {
+	for _, f := range c.of(member, generation) {
 		path := filepath.Join(dir, f.path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err

@@ -48,6 +48,12 @@ type Result struct {
 	Failed   int // all of them, also those that are not in Failures
 }
 
+// String is a line for a table.
+func (r *Result) String() string {
+	return fmt.Sprintf("%-22s %5d writes %4d flushes, states %v, %d distinct, %d failed, btrfs check %d, %.0f s (%.1f a second)",
+		r.Scenario, r.Writes, r.Flushes, r.States, r.Distinct, r.Failed, r.Checks, r.Seconds, float64(r.Distinct)/r.Seconds)
+}
+
 // Failure is a state that is not as it must be.
 type Failure struct {
 	State  string

@@ -106,6 +106,11 @@ func answerCalls(listener, end int, before func() error) (failed error) {
 		if poll[1].Revents != 0 {
 			return failed
 		}
+		if poll[0].Revents&unix.POLLIN == 0 {
+			// The thread is gone. Before Linux 6.11 to receive waits for ever then.
+			listener = -1
+			continue
+		}
 		var notice callNotice
 		if err := callIoctl(listener, seccompReceive, unsafe.Pointer(&notice)); err != nil {
 			continue // the call was interrupted by a signal, and comes again

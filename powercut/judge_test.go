@@ -108,7 +108,7 @@ func writeApplication(t *testing.T, m *machine, path string, generation int) {
 }
 
 func TestCheckRestored(t *testing.T) {
-	m := &machine{dir: t.TempDir(), contents: contents{}}
+	m := &machine{dir: t.TempDir(), contents: newContents(&Scenario{})}
 	k := newKnowledge()
 	judge := func(what string, ok bool) {
 		t.Helper()
@@ -139,7 +139,7 @@ func TestCheckRestored(t *testing.T) {
 }
 
 func TestCheckKept(t *testing.T) {
-	m := &machine{dir: t.TempDir(), contents: contents{}}
+	m := &machine{dir: t.TempDir(), contents: newContents(&Scenario{})}
 	k := newKnowledge()
 	judge := func(what string, ok bool) {
 		t.Helper()

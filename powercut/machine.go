@@ -31,7 +31,7 @@ type machine struct {
 	cfg      *config.Config
 	dir      string
 	boots    int
-	contents contents
+	contents *contents
 
 	kernel     kernelLog
 	load       *load // of the boot that is recorded
@@ -49,7 +49,7 @@ func newMachine(scenario *Scenario, dir string) (*machine, error) {
 	if err := unix.Mount("powercut", "/run", "tmpfs", 0, "mode=0755"); err != nil {
 		return nil, fmt.Errorf("mount tmpfs: %w", err)
 	}
-	m := &machine{scenario: scenario, dir: dir, contents: contents{}, rootWrites: map[int]int{}}
+	m := &machine{scenario: scenario, dir: dir, contents: newContents(scenario), rootWrites: map[int]int{}}
 	for _, name := range []string{"top", "root", "run"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			return nil, err
@@ -153,7 +153,7 @@ func (m *machine) furnish() error {
 		if err := makeSubvolume(m.top(), b.live); err != nil {
 			return err
 		}
-		if err := writeGeneration(m.top(b.live), b.name, 0); err != nil {
+		if err := m.contents.writeGeneration(m.top(b.live), b.name, 0); err != nil {
 			return err
 		}
 		if b.blank == "" {

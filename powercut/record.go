@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -50,7 +51,10 @@ func (m *machine) runBoot(boot int) error {
 		return err
 	}
 	if m.scenario.Delete && boot%2 == 0 {
-		return m.deleteArchived(boot)
+		if err := m.deleteArchived(boot); err != nil {
+			return err
+		}
+		time.Sleep(m.scenario.Rest)
 	}
 	return nil
 }
@@ -199,7 +203,7 @@ func failedEntry(report mounts.Report) error {
 func (m *machine) writeRoot(boot int) error {
 	m.disk.mark(Event{What: WritingBegins, Generation: boot})
 	for _, b := range m.scenario.members() {
-		if err := writeGeneration(m.top(b.live), b.name, boot); err != nil {
+		if err := m.contents.writeGeneration(m.top(b.live), b.name, boot); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package powercut
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // Scenario is what runs on the disk while it is recorded: some boots with their
@@ -54,6 +55,11 @@ type Scenario struct {
 	Restore bool // data is brought back from the archive
 	Keep    bool // data of the root is kept, by "ebb keep" and "ebb apply" in turn
 
+	// Rest is for how long nothing is done behind a deletion. With discard=async the
+	// kernel waits for two minutes before it discards what has become free
+	// (BTRFS_DISCARD_DELAY in fs/btrfs/discard.c).
+	Rest time.Duration
+
 	// Depth is how many cuts there are in one story: 2 cuts the recovery from
 	// the first, too. 0 is 1.
 	Depth int
@@ -80,9 +86,9 @@ func Scenarios() []Scenario {
 		{Name: "fsyncs", Boots: 2, Also: true, Blank: true, Fsyncs: true, Options: []string{"commit=300"}},
 		{Name: "small-nodes", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=300"}, Mkfs: []string{"--nodesize", "4096"}},
 		{Name: "single-metadata", Boots: 3, Also: true, Blank: true, Options: []string{"commit=1"}, Mkfs: []string{"-m", "single"}},
-		// discard=async waits for two minutes, longer than a recording is.
 		{Name: "discard", Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30", "discard=sync"}},
 		{Name: "discard-deletions", Boots: 4, Also: true, Blank: true, Writers: 1, Delete: true, Options: []string{"commit=300", "discard=sync"}},
+		{Name: "discard-later", Boots: 3, Also: true, Blank: true, Delete: true, Rest: 140 * time.Second, Options: []string{"commit=1", "discard=async"}},
 		{Name: "deletions", Boots: 5, Also: true, Blank: true, Delete: true, Between: true, Options: []string{"commit=30"}},
 		{Name: "in-root", Boots: 3, Also: true, Blank: true, InRoot: true, Options: []string{"commit=300"}},
 		{Name: "in-root-writers", Boots: 2, Also: true, Blank: true, InRoot: true, Writers: 4, Options: []string{"commit=30"}},
@@ -103,6 +109,9 @@ func Scenarios() []Scenario {
 		{Name: "xfs", Boots: 3, Also: true, Blank: true, Store: "xfs", Restore: true},
 		{Name: "xfs-fsyncs", Boots: 2, Also: true, Blank: true, Store: "xfs", Restore: true, Fsyncs: true},
 		{Name: "xfs-keep", Boots: 2, Also: true, Blank: true, Store: "xfs", Keep: true, Fsyncs: true, Writers: 1},
+		{Name: "f2fs", Boots: 3, Also: true, Blank: true, Store: "f2fs", Restore: true},
+		{Name: "f2fs-fsyncs", Boots: 2, Also: true, Blank: true, Store: "f2fs", Restore: true, Fsyncs: true},
+		{Name: "f2fs-keep", Boots: 2, Also: true, Blank: true, Store: "f2fs", Keep: true, Fsyncs: true, Writers: 1},
 		{Name: "nested", Boots: 1, Also: true, Blank: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-between", Boots: 2, Also: true, Blank: true, Between: true, Depth: 2, Options: []string{"commit=300"}},
 		{Name: "nested-writers", Boots: 1, Also: true, Writers: 1, Depth: 2, Options: []string{"commit=30"}},

@@ -33,3 +33,13 @@ func TestScenarioNames(t *testing.T) {
 		}
 	}
 }
+
+// What the kernel has, or has a module for, is told from what it does not have.
+func TestIsKnownHere(t *testing.T) {
+	need(t)
+	for store, want := range map[string]bool{"": true, "ext4": true, "no-such-file-system": false} {
+		if got := (&Scenario{Store: store}).IsKnownHere(); got != want {
+			t.Errorf("%q: %v", store, got)
+		}
+	}
+}

@@ -17,14 +17,15 @@ import (
 // noted on the root's is taken back by the cut: so whatever such a note relies
 // on has to be on the store's disk before.
 
-// storeTypes says how a file system for a store is made. Neither of them writes
-// to the disk after that, when nobody does.
+// storeTypes says how a file system for a store is made. None of them writes to
+// the disk after that, when nobody does.
 var storeTypes = map[string]struct {
 	size int64
 	mkfs []string
 }{
 	"ext4": {64 << 20, []string{"mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", "-J", "size=4"}},
 	"xfs":  {320 << 20, []string{"mkfs.xfs", "-q", "-f", "-K"}}, // the least that mkfs.xfs(8) takes is 300 MiB
+	"f2fs": {128 << 20, []string{"mkfs.f2fs", "-q", "-f", "-t", "0"}},
 }
 
 // size is how large the disk is that is recorded.
@@ -36,6 +37,17 @@ func (s *Scenario) size() int64 {
 		return storeTypes[s.Store].size
 	}
 	return diskSize
+}
+
+// IsKnownHere reports whether the kernel has the file system of the store, or would
+// load it from a module (filesystems(5)). Only root gets to know.
+func (s *Scenario) IsKnownHere() bool {
+	if s.Store == "" {
+		return true
+	}
+	// Whether there is a module shows when it was asked for: mount(2) does so before
+	// it looks at the source, of which there is none.
+	return !errors.Is(unix.Mount("none", "/", s.Store, 0, ""), unix.ENODEV)
 }
 
 // hasStoreDisk reports whether the store has a disk of its own.
