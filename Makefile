@@ -51,7 +51,7 @@ test-without-machines:
 .PHONY: test-long
 test-long: ## run all tests, with all that make test leaves out; takes hours
 	EBB_LONG=1 $(MAKE) test
-	$(MAKE) test-vm-next
+	$(MAKE) test-vm-next test-vm-kernels
 
 .PHONY: test-host
 test-host: ## run the tests that need neither a virtual machine nor a tracer, with the race detector
@@ -85,11 +85,23 @@ test-vm: ## run the reboot tests in virtual machines
 
 # What depends on systemd: its first boots, mounts, shutdowns, hibernation, LUKS, and the files that the NixOS module writes.
 # And what on the kernel: what is left of a disk by power cuts.
-NEXT_TESTS = TestRandomPowerCuts|TestPowerCutsOf|TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
+NEXT_TESTS = TestRandomPowerCuts|TestPowerCuts|TestFirstBoot|TestReadOnlyEtc|TestThreeBoots|TestGolden|TestLUKS|TestHibernation|TestTmpfsRoot|TestShutdownAndOptions|TestUnitsRunTwice|TestKernelParameters
 
 .PHONY: test-vm-next
 test-vm-next: ## run the reboot tests that depend on systemd and the kernel with those of the Debian release to come
 	EBB_VM_SUITE=forky EBB_VM=1 EBB_REQUIRE=vm,$(REQUIRED) scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run '^($(NEXT_TESTS))' ./vmtest/reboot
+
+# The oldest one that Debian has, and each since then that is whole in its archive. That with a flavour has F2FS.
+KERNELS ?= bookworm/6.1 trixie/6.12/amd64 $(addprefix trixie-backports/,6.16 6.17 6.18 7.2 7.3)
+KERNEL_CUTS ?= 60
+KERNEL_TESTS = TestPowerCutsInMachine|TestRandomPowerCuts|TestThreeBoots
+
+.PHONY: test-vm-kernels
+test-vm-kernels: ## boot each of KERNELS (those of Debian since 6.1) and cut its power
+	for kernel in $(KERNELS); do \
+		EBB_VM_KERNEL=$$kernel EBB_CUTS=$(KERNEL_CUTS) EBB_VM=1 EBB_VM_PARALLEL=1 EBB_REQUIRE=vm,$(REQUIRED) \
+			scripts/told go test -v -count=1 -timeout $(TIMEOUT) -run '^($(KERNEL_TESTS))$$' ./vmtest/reboot; \
+	done
 
 .PHONY: test-nix
 test-nix: ## evaluate the NixOS module, the flake and the examples, with the tree that NIXPKGS names

@@ -40,6 +40,8 @@ const SuiteEnv = "EBB_VM_SUITE"
 type Options struct {
 	// Suite is the Debian release of systemd and the kernel in the machines. Empty means $EBB_VM_SUITE, or trixie.
 	Suite string
+	// Kernel is another kernel than that of the release. Empty means $EBB_VM_KERNEL, or none.
+	Kernel string
 	// CacheDir keeps what is downloaded and built, about 700 MB. Empty means $EBB_VMTEST_CACHE, or ebb-vmtest in
 	// os.UserCacheDir.
 	CacheDir string
@@ -53,6 +55,8 @@ type Kit struct {
 	log   io.Writer
 	start time.Time
 	suite string
+	// kernel is where the machines' kernel comes from, if it is not that of the release.
+	kernel string
 
 	tools, guest debian.Tree
 	// vmlinux and guestProgram are files, boot is the directory with the initrd in its parts, system the one that goes to
@@ -75,9 +79,9 @@ func toolPackages() []string {
 func guestPackages() []string {
 	return []string{
 		"acl", "attr", "base-files", "bash", "bsdutils", "btrfs-progs", "coreutils", "cryptsetup-bin", "dash", "dbus",
-		"dmsetup", "findutils", "fish", "grep", "kmod", "libc-bin", "login", "lvm2", "mount", "passwd", "procps", "sed",
-		"systemd", "systemd-cryptsetup", "systemd-sysv", "udev", "util-linux", "util-linux-extra",
-		"linux-image-cloud-amd64",
+		"dmsetup", "e2fsprogs", "f2fs-tools", "findutils", "fish", "grep", "kmod", "libc-bin", "login", "lvm2", "mount",
+		"passwd", "procps", "sed", "systemd", "systemd-cryptsetup", "systemd-sysv", "udev", "util-linux", "util-linux-extra",
+		"xfsprogs",
 	}
 }
 
@@ -93,6 +97,7 @@ func Prepare(ctx context.Context, o Options) (*Kit, error) {
 		return nil, err
 	}
 	k := &Kit{cache: c, log: o.Log, start: time.Now(), suite: cmp.Or(o.Suite, os.Getenv(SuiteEnv), toolSuite)}
+	k.kernel = cmp.Or(o.Kernel, os.Getenv(KernelEnv))
 	for _, step := range []func(context.Context) error{
 		k.fetchTools, k.fetchGuest, k.buildBoot, k.buildSystem, k.buildGuestProgram, k.chooseAccel, k.chooseCPUs,
 	} {
@@ -138,20 +143,40 @@ func (k *Kit) report(format string, args ...any) {
 
 func (k *Kit) fetchTools(ctx context.Context) error {
 	// What xfs_scrub(8) is made of, which needs nobody here.
-	tree, err := k.fetch(ctx, "tools", toolSuite, toolPackages(), without("python3", "libpython3", "libicu", "media-types"), nil)
+	keep := without("python3", "libpython3", "libicu", "media-types")
+	key := cache.Key(recipe, toolSuite, strings.Join(toolPackages(), " "))
+	tree, err := k.cache.Build("tools", key, func(dir string) error {
+		return k.unpack(ctx, dir, toolSuite, toolPackages(), keep)
+	})
 	k.tools = debian.Tree(tree)
 	return err
 }
 
 func (k *Kit) fetchGuest(ctx context.Context) error {
-	// A Debian kernel depends on Debian's initrd generator, which has no use here.
-	keep := without("initramfs-tools", "dracut", "klibc", "libklibc", "cpio")
-	tree, err := k.fetch(ctx, "guest", k.suite, guestPackages(), keep, func(tree debian.Tree) error {
+	// A Debian kernel depends on Debian's initrd generator, which has no use here, and xfs_scrub(8) as above.
+	keep := without("initramfs-tools", "dracut", "klibc", "libklibc", "cpio", "python3", "libpython3", "libicu", "media-types")
+	kernel, err := k.findKernel()
+	if err != nil {
+		return err
+	}
+	packages := guestPackages()
+	if kernel == nil {
+		packages = append(packages, suiteKernel)
+	}
+	key := cache.Key(recipe, k.suite, strings.Join(packages, " "), kernel.key())
+	tree, err := k.cache.Build("guest", key, func(dir string) error {
+		if err := k.unpack(ctx, dir, k.suite, packages, keep); err != nil {
+			return err
+		}
+		if err := k.unpackKernel(ctx, dir, kernel); err != nil {
+			return err
+		}
+		tree := debian.Tree(dir)
 		version, err := tree.KernelVersion()
 		if err != nil {
 			return err
 		}
-		return tree.Depmod(ctx, string(tree), version)
+		return tree.Depmod(ctx, dir, version)
 	})
 	k.guest = debian.Tree(tree)
 	return err
@@ -164,36 +189,27 @@ func without(prefixes ...string) func(debian.Package) bool {
 	}
 }
 
-// fetch returns a tree with packages of a release and what they depend on, less those that keep refuses. Finish, when
-// not nil, has a last hand at a new tree.
-func (k *Kit) fetch(ctx context.Context, name, suite string, packages []string, keep func(debian.Package) bool,
-	finish func(debian.Tree) error,
-) (string, error) {
-	key := cache.Key(recipe, suite, strings.Join(packages, " "))
-	return k.cache.Build(name, key, func(dir string) error {
-		var kept []debian.Package
-		// Two trees of one release share apt's directory, so that they are fetched one after the other.
-		apt := "apt-" + suite
-		err := k.cache.Locked(apt, func() error {
-			archive, err := debian.Open(ctx, filepath.Join(k.cache.Root(), apt), suite, k.report)
-			if err != nil {
-				return err
-			}
-			all, err := archive.Resolve(ctx, packages...)
-			if err != nil {
-				return err
-			}
-			for _, p := range all {
-				if keep(p) {
-					kept = append(kept, p)
-				}
-			}
-			return archive.Unpack(ctx, dir, kept)
-		})
-		if err != nil || finish == nil {
+// unpack puts packages of a release, and what they depend on less those that keep refuses, into dir.
+func (k *Kit) unpack(ctx context.Context, dir, suite string, packages []string, keep func(debian.Package) bool) error {
+	return k.withArchive(ctx, suite, func(archive *debian.Archive) error {
+		all, err := archive.Resolve(ctx, packages...)
+		if err != nil {
 			return err
 		}
-		return finish(debian.Tree(dir))
+		return archive.Unpack(ctx, dir, slices.DeleteFunc(all, func(p debian.Package) bool { return !keep(p) }))
+	})
+}
+
+// withArchive does something with a release. Two trees of one share apt's directory, so that they are fetched one after
+// the other.
+func (k *Kit) withArchive(ctx context.Context, suite string, do func(*debian.Archive) error) error {
+	apt := "apt-" + suite
+	return k.cache.Locked(apt, func() error {
+		archive, err := debian.Open(ctx, filepath.Join(k.cache.Root(), apt), suite, k.report)
+		if err != nil {
+			return err
+		}
+		return do(archive)
 	})
 }
 
@@ -210,10 +226,11 @@ func (k *Kit) buildBoot(ctx context.Context) error {
 }
 
 func (k *Kit) buildSystem(context.Context) error {
-	fingerprint := cache.Key(recipe, string(k.guest), fmt.Sprint(system.Fingerprint()))
+	// Its kernel modules come from what the boot was made of.
+	fingerprint := cache.Key(recipe, string(k.guest), filepath.Base(k.boot), fmt.Sprint(system.Fingerprint()))
 	dir, err := k.cache.Build("system", fingerprint, func(dir string) error {
 		k.report("assembling the running system")
-		return system.Build(k.guest, filepath.Join(filepath.Dir(k.vmlinux), initramfs.ModulesDir), dir)
+		return system.Build(k.guest, filepath.Join(k.boot, initramfs.SystemModulesDir), dir)
 	})
 	k.system = dir
 	k.closure = "/nix/store/" + fingerprint + fingerprint + "-nixos-system-vmtest-25.11"

@@ -73,3 +73,29 @@ func TestSource(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// The names of Debian's kernels say which is the newest: not the order of the alphabet, and only of one series and flavour.
+func TestKernelPackages(t *testing.T) {
+	names := []string{
+		"linux-image-6.18.9+deb13-cloud-amd64", "linux-image-6.18.15+deb13-cloud-amd64", "linux-image-6.18.15+deb13.1-cloud-amd64",
+		"linux-image-6.18.17+deb13-amd64", "linux-image-6.18.16+deb13-cloud-amd64-unsigned", "linux-image-6.18.20+deb13-rt-amd64",
+		"linux-image-6.1.0-47-amd64", "linux-image-6.1.0-9-amd64", "linux-image-cloud-amd64", "linux-headers-6.1.0-47-amd64",
+		"linux-modules-7.3.4+deb13-amd64", "linux-binary-7.3.4+deb13-amd64", "linux-image-7.3.4+deb13-amd64", "linux-base-7.3.4+deb13-amd64",
+	}
+	for _, c := range []struct {
+		series, flavour string
+		want            []string
+	}{
+		{"6.18", "cloud-amd64", []string{"linux-image-6.18.15+deb13.1-cloud-amd64"}},
+		{"6.18", "amd64", []string{"linux-image-6.18.17+deb13-amd64"}},
+		{"6.18", "rt-amd64", []string{"linux-image-6.18.20+deb13-rt-amd64"}},
+		{"6.18", "arm64", nil},
+		{"6.1", "amd64", []string{"linux-image-6.1.0-47-amd64"}},
+		{"6.2", "amd64", nil},
+		{"7.3", "amd64", []string{"linux-image-7.3.4+deb13-amd64", "linux-base-7.3.4+deb13-amd64", "linux-binary-7.3.4+deb13-amd64", "linux-modules-7.3.4+deb13-amd64"}},
+	} {
+		if got := kernelPackages(names, c.series, c.flavour); !slices.Equal(got, c.want) {
+			t.Errorf("%s %s: got %q, want %q", c.series, c.flavour, got, c.want)
+		}
+	}
+}

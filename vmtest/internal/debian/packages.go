@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,6 +47,64 @@ func (a *Archive) Resolve(ctx context.Context, names ...string) ([]Package, erro
 	return parseURIs(out)
 }
 
+// Kernel returns the packages of the newest kernel of a series ("6.18") in a flavour ("cloud-amd64"), and nothing of what
+// they depend on besides.
+func (a *Archive) Kernel(ctx context.Context, series, flavour string) ([]Package, error) {
+	out, err := a.apt(ctx, "", "apt-cache", "pkgnames", "linux-")
+	if err != nil {
+		return nil, fmt.Errorf("find kernels: %w", err)
+	}
+	names := kernelPackages(strings.Fields(out), series, flavour)
+	if len(names) == 0 {
+		return nil, fmt.Errorf("debian %s has no kernel %s of flavour %s", a.suite, series, flavour)
+	}
+	args := append([]string{"download", "-qq", "--print-uris", "-o", "Dir::Cache::archives=" + noArchives}, names...)
+	if out, err = a.apt(ctx, "", "apt-get", args...); err != nil {
+		return nil, fmt.Errorf("find kernel %s: %w", names[0], err)
+	}
+	return parseURIs(out)
+}
+
+// kernelPackages are those of the newest kernel. Since 6.19 what linux-image had is in three more.
+func kernelPackages(names []string, series, flavour string) (found []string) {
+	image := newest(names, series, flavour)
+	for _, prefix := range []string{"linux-image-", "linux-base-", "linux-binary-", "linux-modules-"} {
+		if name := prefix + strings.TrimPrefix(image, "linux-image-"); slices.Contains(names, name) {
+			found = append(found, name)
+		}
+	}
+	return found
+}
+
+// kernelName is the name of a kernel's package: its version and its flavour.
+var kernelName = regexp.MustCompile(`^linux-image-([0-9][0-9.]*(?:\+deb[0-9.]+|-[0-9]+)?)-([a-z].*)$`)
+
+// newest is the name with the highest version of the kernels of a series and a flavour, empty if there is none.
+func newest(names []string, series, flavour string) string {
+	var best string
+	var bestVersion []int
+	for _, name := range names {
+		parts := kernelName.FindStringSubmatch(name)
+		if parts == nil || parts[2] != flavour || !strings.HasPrefix(parts[1], series+".") {
+			continue
+		}
+		if version := numbers(parts[1]); slices.Compare(version, bestVersion) > 0 {
+			best, bestVersion = name, version
+		}
+	}
+	return best
+}
+
+// numbers are those in a version.
+func numbers(text string) (list []int) {
+	isDigit := func(r rune) bool { return r >= '0' && r <= '9' }
+	for _, field := range strings.FieldsFunc(text, func(r rune) bool { return !isDigit(r) }) {
+		n, _ := strconv.Atoi(field) // digits alone; too many of them are as good as the highest number
+		list = append(list, n)
+	}
+	return list
+}
+
 // parseURIs reads the output of apt-get --print-uris: 'URI' FILE SIZE [HASH].
 func parseURIs(text string) ([]Package, error) {
 	var pkgs []Package
@@ -75,10 +135,18 @@ func (a *Archive) Unpack(ctx context.Context, dir string, pkgs []Package) error 
 	}
 	a.report("unpacking %d packages", len(pkgs))
 	for _, p := range pkgs {
-		out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", filepath.Join(a.archives(), p.File), dir).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("unpack %s: %w: %s", p.File, err, out)
+		if err := Extract(ctx, filepath.Join(a.archives(), p.File), dir); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// Extract puts the files of a package into dir.
+func Extract(ctx context.Context, file, dir string) error {
+	out, err := exec.CommandContext(ctx, "dpkg-deb", "-x", file, dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("unpack %s: %w: %s", filepath.Base(file), err, out)
 	}
 	return nil
 }

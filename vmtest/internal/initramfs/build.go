@@ -15,20 +15,22 @@ import (
 const (
 	KernelFile = "vmlinux"
 	InitrdFile = "initrd.cpio"
-	ModulesDir = "modules"
+
+	// SystemModulesDir has the kernel modules of the running system.
+	SystemModulesDir = "modules"
 )
 
 // Fingerprint is everything in this package, besides its code, that the result of Build depends on.
 func Fingerprint() []any {
-	all := []any{treeFiles(), modules(), olderModules(), skeleton()}
+	all := []any{treeFiles(), modules(), optionalModules(), systemModules(), skeleton()}
 	for _, s := range sets() {
 		all = append(all, s.treeFiles())
 	}
 	return all
 }
 
-// Build makes the kernel, the initrd and the archives of all sets from a tree, in dir, and leaves the kernel modules
-// beside them.
+// Build makes the kernel, the initrd and the archives of all sets from a tree, in dir, and leaves the kernel modules of
+// the running system beside them.
 func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	version, err := tree.KernelVersion()
 	if err != nil {
@@ -45,11 +47,16 @@ func Build(ctx context.Context, tree debian.Tree, dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, KernelFile), vmlinux, 0o644); err != nil {
 		return fmt.Errorf("write kernel: %w", err)
 	}
-	staged := filepath.Join(dir, ModulesDir)
-	if err := os.Mkdir(staged, 0o755); err != nil {
+	system := filepath.Join(dir, SystemModulesDir)
+	if err := stageModules(ctx, tree, system, systemModules()); err != nil {
+		return err
+	}
+	staged, err := os.MkdirTemp(dir, ".modules-")
+	if err != nil {
 		return fmt.Errorf("stage kernel modules: %w", err)
 	}
-	if err := stageModules(ctx, tree, staged); err != nil {
+	defer os.RemoveAll(staged) // what is left is only in the way
+	if err := stageModules(ctx, tree, staged, optionalModules()); err != nil {
 		return err
 	}
 	base, err := Base(tree, staged)

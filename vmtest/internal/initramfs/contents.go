@@ -88,6 +88,14 @@ func modules() []string {
 	}
 }
 
-// olderModules are wanted where they are: Linux 6.12 has them, and some kernel since then has what they do built in, or in
-// the modules that need it.
-func olderModules() []string { return []string{"blake2b_generic", "crc32c-intel", "xts"} }
+// optionalModules are wanted where they are modules. Some kernels have what they do built in, or in the modules that need it:
+// those since 6.12, or those of the flavour with few drivers.
+func optionalModules() []string {
+	return []string{
+		"blake2b_generic", "crc32c-cryptoapi", "crc32c-intel", "ext4", "nvme", "virtio_console", "virtio_pci", "virtio_rng", "xts",
+	}
+}
+
+// systemModules are wanted in the running system, too: for tests that make file systems there. F2FS asks for crc32 by its
+// name.
+func systemModules() []string { return append(optionalModules(), "crc32_generic", "f2fs", "fuse") }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"github.com/u-root/u-root/pkg/cpio"
 
 	"github.com/ebb-nix/ebb/vmtest/files"
@@ -97,14 +98,34 @@ func TestModuleClosure(t *testing.T) {
 	}
 }
 
-// bzImage makes as much of a kernel image as the boot protocol says where the payload is.
-func bzImage(t *testing.T, vmlinux []byte) []byte {
+// zstdFrame and lz4Frames compress as the build of a kernel does.
+func zstdFrame(t *testing.T, data []byte) []byte {
 	t.Helper()
 	enc, err := zstd.NewWriter(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	payload := enc.EncodeAll(vmlinux, nil)
+	return enc.EncodeAll(data, nil)
+}
+
+func lz4Frames(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := lz4.NewWriter(&out)
+	if err := w.Apply(lz4.LegacyOption(true)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// bzImage makes as much of a kernel image as the boot protocol says where the payload is.
+func bzImage(payload, vmlinux []byte) []byte {
 	payload = binary.LittleEndian.AppendUint32(payload, uint32(len(vmlinux)))
 	const setupSects, offset = 1, 64
 	image := make([]byte, (setupSects+1)*sectorSize+offset)
@@ -117,19 +138,23 @@ func bzImage(t *testing.T, vmlinux []byte) []byte {
 
 func TestExtractVmlinux(t *testing.T) {
 	want := append([]byte("\x7fELF"), bytes.Repeat([]byte("kernel"), 1000)...)
-	got, err := ExtractVmlinux(bzImage(t, want))
-	if err != nil {
-		t.Fatal(err)
+	for name, payload := range map[string][]byte{"zstd": zstdFrame(t, want), "LZ4": lz4Frames(t, want)} {
+		got, err := ExtractVmlinux(bzImage(payload, want))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, want %d", name, len(got), len(want))
+		}
 	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%d bytes, want %d", len(got), len(want))
-	}
-	whole := bzImage(t, want)
+	whole := bzImage(zstdFrame(t, want), want)
 	for name, image := range map[string][]byte{
-		"empty":     nil,
-		"no header": make([]byte, 4096),
-		"cut":       whole[:len(whole)-100],
-		"not ELF":   bzImage(t, []byte("text")),
+		"empty":      nil,
+		"no header":  make([]byte, 4096),
+		"cut":        whole[:len(whole)-100],
+		"not ELF":    bzImage(zstdFrame(t, []byte("text")), nil),
+		"compressed": bzImage([]byte("by something else"), want),
+		"no payload": bzImage(nil, nil),
 	} {
 		if _, err := ExtractVmlinux(image); err == nil {
 			t.Errorf("%s: no error", name)

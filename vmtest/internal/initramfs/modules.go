@@ -17,9 +17,9 @@ import (
 	"github.com/ebb-nix/ebb/vmtest/internal/debian"
 )
 
-// stageModules puts the kernel modules and all that they depend on below dir/usr/lib/modules, uncompressed, with the
-// indexes that modprobe(8) reads.
-func stageModules(ctx context.Context, tree debian.Tree, dir string) error {
+// stageModules puts the kernel modules that every machine needs, those of maybe that the kernel has, and all that they
+// depend on below dir/usr/lib/modules, uncompressed, with the indexes that modprobe(8) reads.
+func stageModules(ctx context.Context, tree debian.Tree, dir string, maybe []string) error {
 	version, err := tree.KernelVersion()
 	if err != nil {
 		return err
@@ -31,7 +31,7 @@ func stageModules(ctx context.Context, tree debian.Tree, dir string) error {
 		return err
 	}
 	defer index.Close()
-	wanted, err := moduleClosure(index, modules(), olderModules())
+	wanted, err := moduleClosure(index, modules(), maybe)
 	if err != nil {
 		return err
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 )
 
 // Offsets of fields in the setup header of a bzImage, by Documentation/arch/x86/boot.rst of the kernel.
@@ -27,23 +29,35 @@ func ExtractVmlinux(bzImage []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("extract vmlinux: %w", err)
 	}
-	// The build appends the uncompressed size in four bytes, which are no part of the zstd frame.
-	if !bytes.HasPrefix(payload, []byte{0x28, 0xb5, 0x2f, 0xfd}) || len(payload) < 8 {
-		return nil, errors.New("extract vmlinux: the payload is not compressed by zstd")
-	}
-	dec, err := zstd.NewReader(bytes.NewReader(payload[:len(payload)-4]), zstd.WithDecoderMaxMemory(1<<30))
+	vmlinux, err := decompress(payload)
 	if err != nil {
 		return nil, fmt.Errorf("extract vmlinux: %w", err)
 	}
-	defer dec.Close()
-	var vmlinux bytes.Buffer
-	if _, err := vmlinux.ReadFrom(dec); err != nil {
-		return nil, fmt.Errorf("extract vmlinux: %w", err)
-	}
-	if !bytes.HasPrefix(vmlinux.Bytes(), []byte("\x7fELF")) {
+	if !bytes.HasPrefix(vmlinux, []byte("\x7fELF")) {
 		return nil, errors.New("extract vmlinux: the payload is not an ELF file")
 	}
-	return vmlinux.Bytes(), nil
+	return vmlinux, nil
+}
+
+// decompress unpacks a payload: zstd, or LZ4 as Debian's 6.1 is. The build appends the uncompressed size in four
+// bytes, which are no part of what is compressed.
+func decompress(payload []byte) ([]byte, error) {
+	if len(payload) < 8 {
+		return nil, errors.New("there is no payload")
+	}
+	compressed := bytes.NewReader(payload[:len(payload)-4])
+	switch {
+	case bytes.HasPrefix(payload, []byte{0x28, 0xb5, 0x2f, 0xfd}):
+		dec, err := zstd.NewReader(compressed, zstd.WithDecoderMaxMemory(1<<30))
+		if err != nil {
+			return nil, err
+		}
+		defer dec.Close()
+		return io.ReadAll(dec)
+	case bytes.HasPrefix(payload, []byte{0x02, 0x21, 0x4c, 0x18}):
+		return io.ReadAll(lz4.NewReader(compressed))
+	}
+	return nil, errors.New("the payload is compressed by neither zstd nor LZ4")
 }
 
 func kernelPayload(image []byte) ([]byte, error) {
