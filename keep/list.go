@@ -92,12 +92,7 @@ func openOwn(rootFd int, store string, create bool) (int, error) {
 	}
 	defer unix.Close(base)
 	if create {
-		if err := sys.MakeDirectory(base, ownDirectory, 0o700); err == nil {
-			err = sys.SyncDirectory(base)
-			if err != nil {
-				return -1, err
-			}
-		} else if !errors.Is(err, fs.ErrExist) {
+		if err := sys.MakeDirectory(base, ownDirectory, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return -1, err
 		}
 	}

@@ -57,7 +57,7 @@ func (u *run) updateUtab(dir int, name string) error {
 	if u.root.Observe != nil {
 		u.root.Observe(Step{Verb: WriteUtab, Path: u.root.Utab})
 	}
-	if err := sys.WriteFile(dir, name, data, 0o644); err != nil {
+	if err := sys.ReplaceFile(dir, name, data, 0o644); err != nil {
 		return err
 	}
 	return announceUtab(dir, name+".event")

@@ -215,6 +215,7 @@ func (p *placing) overwriteSource() error {
 		{takeFile, "				err = sys.SyncFilesystem(fd)\n", ""},
 		{adoptFile, "	if err := sys.SyncFilesystem(fd); err != nil {\n", "	if p.run.root.Take != nil {\n		return fd, nil\n	}\n	if err := sys.SyncFilesystem(fd); err != nil {\n"},
 	}, in: []string{"keep-fsyncs"}},
+	{name: "on the list without a commit", edits: []edit{{sysFile, "	return SyncFilesystem(dirFd)\n", "	return nil\n"}}, in: []string{"keep-quiet"}},
 	{name: "on the list before it is in the store", edits: []edit{{keepFile, "	case !both.Source && !m.takeIn(root, r):\n		return r\n	}\n", `	case !both.Source:
 		if err := m.change(store, func(l []config.Entry) []config.Entry { return append(without(l, p), r.entry) }); err != nil {
 			r.end(Failed, err.Error())

@@ -95,6 +95,7 @@ func Scenarios() []Scenario {
 		{Name: "in-root-committer", Boots: 3, Also: true, Blank: true, InRoot: true, Committer: true, Options: []string{"commit=300"}},
 		{Name: "restore", Boots: 4, Also: true, Blank: true, Restore: true, Delete: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "restore-fsyncs", Boots: 2, Also: true, Blank: true, Restore: true, Delete: true, Fsyncs: true, Options: []string{"commit=300"}},
+		{Name: "keep-quiet", Boots: 2, Also: true, Blank: true, Keep: true, Options: []string{"commit=300"}},
 		{Name: "keep", Boots: 2, Also: true, Blank: true, Keep: true, Between: true, Options: []string{"commit=300"}},
 		{Name: "keep-fsyncs", Boots: 2, Also: true, Blank: true, Keep: true, Fsyncs: true, InRoot: true, Options: []string{"commit=300"}},
 		{Name: "raid1", Devices: 2, Boots: 3, Also: true, Blank: true, Writers: 1, Options: []string{"commit=30"}, Mkfs: raid1},

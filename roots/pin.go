@@ -43,7 +43,7 @@ func RemovePin(topFd int, name string, number uint64) error {
 		if err := sys.Remove(dir, pinName); err != nil {
 			return err
 		}
-		return sys.SyncDirectory(dir)
+		return sys.SyncFilesystem(dir)
 	})
 }
 

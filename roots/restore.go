@@ -216,7 +216,7 @@ func (r *Restore) place(f *found, result *Restored) error {
 	}
 	// Worst case: the mark stays, on a directory of that name, and tells nobody anything.
 	_ = sys.RemoveXattr(fd, copytree.UnfinishedXattr)
-	return sys.SyncDirectory(parent)
+	return sys.SyncFilesystem(fd)
 }
 
 // exchange gives a copy its name, and what has that name a backup's, if there is

@@ -70,13 +70,15 @@ func readAll(fd, expected int, limit int64) ([]byte, error) {
 	}
 }
 
-// WriteFile replaces name in dirFd by a file that holds data, durably: see
-// [ReplaceFile]; the directory is fsynced, too.
+// WriteFile replaces name in dirFd, not an O_PATH descriptor, by a file that holds
+// data, durably: see [ReplaceFile]. The new name is committed with the whole file
+// system, and not by an fsync of the directory: the log that btrfs writes then lacks
+// a file that was renamed with some kernels (Linux 5.18 to 6.15.5; 7.2 and 7.3).
 func WriteFile(dirFd int, name string, data []byte, mode uint32) error {
 	if err := ReplaceFile(dirFd, name, data, mode); err != nil {
 		return err
 	}
-	return SyncDirectory(dirFd)
+	return SyncFilesystem(dirFd)
 }
 
 // ReplaceFile replaces name in dirFd by a file that holds data: a reader, and
