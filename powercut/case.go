@@ -127,7 +127,7 @@ func (x *explorer) checkFileSystem(story Story) error {
 	}
 	x.machine.disk.reset()
 	x.result.Checks++
-	output, err := exec.Command("btrfs", "check", "--readonly", x.machine.disk.Paths[0]).CombinedOutput()
+	output, err := exec.Command("btrfs", "check", "--readonly", x.machine.disk.newest()).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("btrfs check of state %s: %w\n%s", story, err, output)
 	}

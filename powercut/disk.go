@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -187,6 +188,25 @@ func (d *Disk) deviceSize() int64 { return int64(len(d.image) / len(d.Paths)) }
 // first superblock of a device.
 func (d *Disk) isSuperblock(offset uint64) bool {
 	return offset%uint64(d.deviceSize()) == superblockOffset
+}
+
+// newest is the device with the newest superblock, which the kernel goes by. A cut,
+// and then one in the boot behind it, can leave the others' more than one transaction
+// behind, with what they lead to overwritten. btrfs check goes by the one it is given.
+func (d *Disk) newest() string {
+	newest := 0
+	for i := range d.Paths {
+		if d.generation(i) > d.generation(newest) {
+			newest = i
+		}
+	}
+	return d.Paths[newest]
+}
+
+// generation is the transaction of the superblock of a device.
+func (d *Disk) generation(device int) uint64 {
+	superblock := d.image[int64(device)*d.deviceSize()+superblockOffset:]
+	return binary.LittleEndian.Uint64(superblock[superblockGeneration:])
 }
 
 // Close detaches the loop devices and ends the disk's process.

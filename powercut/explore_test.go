@@ -52,6 +52,22 @@ func TestSharesOfDevices(t *testing.T) {
 	}
 }
 
+// btrfs check is given the device that the kernel goes by.
+func TestNewestDevice(t *testing.T) {
+	disk := &Disk{shared: &shared{image: make([]byte, 4*superblockOffset)}, Paths: []string{"first", "second"}}
+	for _, c := range []struct {
+		first, second byte
+		want          string
+	}{{0, 0, "first"}, {7, 7, "first"}, {8, 7, "first"}, {7, 9, "second"}} {
+		for device, generation := range []byte{c.first, c.second} {
+			disk.image[device*2*superblockOffset+superblockOffset+superblockGeneration] = generation
+		}
+		if got := disk.newest(); got != c.want {
+			t.Errorf("of %d and %d the newest is the %s", c.first, c.second, got)
+		}
+	}
+}
+
 // Each device has a superblock that is not torn.
 func TestSuperblockOfEachDevice(t *testing.T) {
 	disk := &Disk{shared: &shared{image: make([]byte, 4*superblockOffset)}, Paths: []string{"first", "second"}}

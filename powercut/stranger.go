@@ -121,6 +121,7 @@ var strangeOperations = []func(s *stranger, dir string) error{
 	},
 	(*stranger).punch,
 	(*stranger).fsync,
+	(*stranger).fsyncRemoved,
 	func(s *stranger, dir string) error { return syncDirectory(dir) },
 	(*stranger).subvolume,
 }
@@ -142,6 +143,17 @@ func (s *stranger) fsync(dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
+}
+
+// fsyncRemoved does that to one that has lost its name while it was open. What is in
+// the log of the file system then is what some kernels cannot replay.
+func (s *stranger) fsyncRemoved(dir string) error {
+	path := s.some(dir)
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.Remove(path), f.Sync(), f.Close())
 }
 
 // subvolume makes one, or deletes the one that it has made.

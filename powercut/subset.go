@@ -7,6 +7,9 @@ import "math/rand/v2"
 // is wrong, and "btrfs rescue super-recover" is for that. So it is not torn.
 const superblockOffset = 64 << 10
 
+// superblockGeneration is where the number of its transaction lies in a superblock.
+const superblockGeneration = 72
+
 // subset applies those of the pending writes that are on the disk after the
 // cut, and returns how to take them back.
 func (x *explorer) subset(pending []Record, seed uint64) (undo []change) {
