@@ -145,14 +145,19 @@ func (s *stranger) fsync(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// fsyncRemoved does that to one that has lost its name while it was open. What is in
-// the log of the file system then is what some kernels cannot replay.
+// fsyncRemoved does that to one that has lost its name while it was open: a file that
+// was just written, or a directory. Then something is in the log of the file system that
+// has no name in it, and that some kernels cannot replay (package doctor, bugs).
 func (s *stranger) fsyncRemoved(dir string) error {
 	path := s.some(dir)
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if errors.Is(err, unix.EISDIR) {
+		f, err = os.Open(path)
+	}
 	if err != nil {
 		return err
 	}
+	_, _ = f.Write(noise(s.kept, s.random.IntN(20000))) // a directory takes none
 	return errors.Join(os.Remove(path), f.Sync(), f.Close())
 }
 
