@@ -13,7 +13,7 @@ import (
 func TestCheckFsynced(t *testing.T) {
 	dir := t.TempDir()
 	for count := 1; count <= 2*slots+1; count++ {
-		err := errors.Join(overwriteFile(filepath.Join(dir, overwrittenFile), count), replaceFile(filepath.Join(dir, replacedFile), count))
+		err := errors.Join(overwriteFile(filepath.Join(dir, overwrittenFile), count), replaceFile(filepath.Join(dir, replacedFile), count, syncDirectory))
 		if err != nil {
 			t.Fatal(err)
 		}

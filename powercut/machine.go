@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,8 @@ type machine struct {
 	dir      string
 	boots    int
 	contents *contents
+
+	directories sync.Mutex // see syncDirectory
 
 	kernel     kernelLog
 	load       *load // of the boot that is recorded

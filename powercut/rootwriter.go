@@ -39,7 +39,7 @@ func (l *load) writeInRoot(generation int) error {
 		count := l.machine.rootWrites[generation] + 1
 		err := overwriteFile(filepath.Join(dir, overwrittenFile), count)
 		if err == nil {
-			err = replaceFile(filepath.Join(dir, replacedFile), count)
+			err = replaceFile(filepath.Join(dir, replacedFile), count, l.machine.syncDirectory)
 		}
 		if errors.Is(err, unix.EROFS) {
 			return nil
