@@ -73,7 +73,8 @@ func readAll(fd, expected int, limit int64) ([]byte, error) {
 // WriteFile replaces name in dirFd, not an O_PATH descriptor, by a file that holds
 // data, durably: see [ReplaceFile]. The new name is committed with the whole file
 // system, and not by an fsync of the directory: the log that btrfs writes then lacks
-// a file that was renamed with some kernels (Linux 5.18 to 6.15.5; 7.2 and 7.3).
+// a file that was renamed with some kernels (Linux 5.18 to 6.15.5), and is not waited
+// for when another program is about to write it (docs/reliability.md).
 func WriteFile(dirFd int, name string, data []byte, mode uint32) error {
 	if err := ReplaceFile(dirFd, name, data, mode); err != nil {
 		return err
