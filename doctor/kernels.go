@@ -51,13 +51,13 @@ func parseRelease(text string) (r release, ok bool) {
 const bugs = `
 0.0.0-4.7.0: btrfs cannot exchange two subvolumes, no rollback is possible
 4.7.0-5.4.8: an exchange of subvolumes can deadlock, or corrupt memory
-5.4.8-5.14.0: the calls that bring entries in are not complete; an exchange of subvolumes that fails can leave names that lead nowhere
-5.18.0-6.1.143 6.2.0-6.6.96 6.7.0-6.12.36 6.13.0-6.15.5: after a power cut a file that was renamed while its directory was being logged can be lost
+5.4.8-5.14.0: the calls that bring entries in are not complete; a failed exchange of subvolumes can leave names that lead nowhere
+5.18.0-6.1.143 6.2.0-6.6.96 6.7.0-6.12.36 6.13.0-6.15.5: a power cut can lose a file that was renamed while its directory was logged
 6.5.0-6.5.10: a snapshot of a subvolume that was just made can be damaged
 6.6.0-6.6.15: a snapshot of a subvolume that is being deleted makes the file system read-only
 6.7.0-6.7.9: a snapshot that fails can corrupt memory
 6.6.96-6.6.103 6.12.36-6.12.43 6.15.2-6.16.2: after a power cut the file system may not mount: a log with an unlinked file cannot be replayed
-6.12.43-6.12.94: after a power cut a directory may be missing although it was fsynced, or the file system may not mount: rmdir and fsync of an open directory
+6.12.43-6.12.94: after a power cut a directory may be missing although it was fsynced, or the file system may not mount: fsync after rmdir
 `
 
 // bugsOf says what is known to be wrong with a kernel.
