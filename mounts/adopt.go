@@ -65,9 +65,9 @@ func (p *placing) adoptOld() (found, adopted bool, err error) {
 	var old side
 	defer old.close()
 	err = p.findOld(&old) // with an error, what is open has nothing in it, or nothing that can be read
-	if found = err == nil && old.exists(); found && old.status.IsDirectory() && old.status.UID == 0 && old.status.Permissions() == 0o700 {
-		// An empty one may be what mkdir has made for somebody else: when another program
-		// fsyncs in the root before the chown, and the power is cut, it stays so.
+	if found = err == nil && old.exists(); found && old.status.UID == 0 && old.status.Permissions()&0o077 == 0 {
+		// An empty one of root's alone may have been made for somebody else: when another
+		// program fsyncs in the root before our chown, and the power is cut, it stays so.
 		as := entryAttributes(p.item.Entry, &p.run.names, p.home())
 		if as.uid != 0 || as.gid != 0 || as.pending != "" {
 			found, err = old.hasData()

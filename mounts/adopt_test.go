@@ -59,15 +59,16 @@ func TestAdoptFromOldRoot(t *testing.T) {
 	}
 }
 
-// An empty directory of root's alone at the place of somebody's entry is what mkdir has
-// made there for them: a power cut behind an fsync by another program can leave it so.
+// What is empty and root's alone at the place of somebody's entry is what was made there
+// for them: a power cut behind an fsync by another program can leave it so.
 func TestAdoptNotWhatWasHalfMade(t *testing.T) {
 	g := newGround(t)
-	g.oldRoot("dir srv/half 0700", "dir srv/full 0700", "file srv/full/f 0600 0:0 text", "dir srv/open 0711", "dir srv/root 0700")
+	g.oldRoot("dir srv/half 0700", "dir srv/full 0700", "file srv/full/f 0600 0:0 text", "dir srv/open 0711", "dir srv/root 0700",
+		"dir srv/group 2700", "file srv/hollow 0600", "file srv/key 0600 0:0 text")
 	uid, gid := uint32(1000), uint32(100)
-	entries := []config.Entry{directory("/srv/half"), directory("/srv/full"), directory("/srv/open"), directory("/srv/root")}
-	for i := range entries[:3] {
-		entries[i].Owner = config.Owner{UID: &uid, GID: &gid}
+	entries := []config.Entry{directory("/srv/root"), directory("/srv/half"), directory("/srv/full"), directory("/srv/open"), directory("/srv/group"), file("/srv/hollow"), file("/srv/key")}
+	for i := range entries[1:] {
+		entries[i+1].Owner = config.Owner{UID: &uid, GID: &gid}
 	}
 	g.entries(entries...)
 	for range 2 {
@@ -77,6 +78,9 @@ func TestAdoptNotWhatWasHalfMade(t *testing.T) {
 		g.requireContent("persist/srv/full/f", "text")
 		g.requireStat("persist/srv/open", "dir 0711 0:0")
 		g.requireStat("persist/srv/root", "dir 0700 0:0")
+		g.requireStat("persist/srv/group", "dir 0755 1000:100")
+		g.requireStat("persist/srv/hollow", "file 0644 1000:100")
+		g.requireStat("persist/srv/key", "file 0600 0:0")
 	}
 }
 
